@@ -1,0 +1,42 @@
+# Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock bench-memory image compose-demo clean
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+help: ## print this
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with everything, from the hashed locks
+	@./tools/setup
+
+demo: setup ## run a simulated company through the real product and check the result (STORAGE=s3, KEEP=1)
+	@$(PYTHON) -m demo
+
+test: setup ## start real servers and run every test: unit, contract, integration, end to end
+	@$(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/end_to_end -p no:cacheprovider
+
+check: setup ## formatting, lint, types and import contracts
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+
+format: setup ## format the code
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+lock: setup ## write the hashed locks anew from pyproject.toml (needs uv)
+	@./tools/lock
+
+bench-memory: setup ## stream one recording of 1 GB and print the downloader's peak memory
+	@$(PYTHON) -m benchmarks.memory
+
+image: ## build the one image of all services
+	@docker build --tag ringvault .
+
+compose-demo: image ## the demonstration in containers
+	@docker compose --profile demo up --build --exit-code-from demo --scale downloader=3
+
+clean: ## remove what the other targets made
+	@rm -rf .venv .demo .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
