@@ -1,0 +1,62 @@
+"""What `/livez` and `/readyz` answer. Liveness fails on a real stall alone; waiting is healthy."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+#: Work that was granted and shows no sign of progress for this long is stalled: longer than every single time-out
+#: inside a handler (60 s between two bytes, 60 s for a statement), shorter than a person's patience.
+STALLED_AFTER_SECONDS = 180.0
+
+
+class Work:
+    """One piece of work in hand; whoever does it calls `progress` now and then."""
+
+    def __init__(self) -> None:
+        self._moved = time.monotonic()
+        self._waiting = False
+
+    def progress(self) -> None:
+        """Note that something moved."""
+        self._moved = time.monotonic()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While inside, the work waits for budget, broker or database, which is never a stall."""
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+            self.progress()
+
+    def stalled(self) -> bool:
+        """Whether nothing moved for too long."""
+        return not self._waiting and time.monotonic() - self._moved > STALLED_AFTER_SECONDS
+
+
+@dataclass(slots=True)
+class Health:
+    """The health of one process: named conditions for readiness, work in hand for liveness."""
+
+    conditions: dict[str, Callable[[], bool]] = field(default_factory=dict)
+    _work: set[Work] = field(default_factory=set)
+
+    @contextmanager
+    def work(self) -> Iterator[Work]:
+        """Register work in hand for as long as the block lasts."""
+        work = Work()
+        self._work.add(work)
+        try:
+            yield work
+        finally:
+            self._work.discard(work)
+
+    def live(self) -> bool:
+        """False when any work in hand is stalled."""
+        return not any(work.stalled() for work in self._work)
+
+    def unready(self) -> list[str]:
+        """The names of the conditions that do not hold now."""
+        return [name for name, holds in self.conditions.items() if not holds()]

@@ -1,0 +1,82 @@
+"""Every metric of ringvault, declared once with its meaning; nothing else in the project creates one.
+
+Labels come from small closed sets. Identifiers, names and numbers go to the log or to Postgres, never into a label.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+#: The receiver has 3 s; the steps are dense where that limit is near.
+_ANSWER_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 3)
+#: From a short recording on a fast line to an hour of stereo audio on a slow one.
+_WORK_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900)
+
+WEBHOOK_REQUESTS = Counter(
+    "ringvault_webhook_requests", "Requests to the receiver by answer given.", ["outcome"], registry=REGISTRY
+)
+WEBHOOK_ANSWER_SECONDS = Histogram(
+    "ringvault_webhook_answer_seconds",
+    "Time from the request's head to the answer; RingCentral gives up after 3 s.",
+    registry=REGISTRY,
+    buckets=_ANSWER_SECONDS,
+)
+SPOOL_EVENTS = Gauge("ringvault_spool_events", "Events that wait in this process's spool.", registry=REGISTRY)
+SPOOL_OLDEST_SECONDS = Gauge(
+    "ringvault_spool_oldest_seconds", "Age of the oldest event in this process's spool.", registry=REGISTRY
+)
+PUBLISHED = Counter(
+    "ringvault_messages_published", "Messages handed to the broker, by fate.", ["queue", "outcome"], registry=REGISTRY
+)
+HANDLED = Counter(
+    "ringvault_messages_handled", "Messages settled by this process.", ["queue", "outcome"], registry=REGISTRY
+)
+HANDLING_SECONDS = Histogram(
+    "ringvault_message_handling_seconds",
+    "Time from taking a message (or batch) in hand to settling it.",
+    ["queue"],
+    registry=REGISTRY,
+    buckets=_WORK_SECONDS,
+)
+EVENTS_JOURNALED = Counter(
+    "ringvault_events_journaled",
+    "Insight events by what became of them: applied, duplicate, or kept with an error.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+LEADER = Gauge("ringvault_poller_leader", "1 while this poller is the leader.", registry=REGISTRY)
+POLLS = Counter("ringvault_call_log_polls", "Call-log polls by outcome.", ["outcome"], registry=REGISTRY)
+POLLED_UNTIL = Gauge(
+    "ringvault_call_log_polled_until_timestamp_seconds",
+    "Business time of the last call-log poll that was committed.",
+    registry=REGISTRY,
+)
+CALLS_SEEN = Counter("ringvault_calls_seen", "Call-log records written by polls.", registry=REGISTRY)
+RECORDINGS_ANNOUNCED = Counter("ringvault_recordings_announced", "Download jobs announced.", registry=REGISTRY)
+SUBSCRIPTION_EXPIRES = Gauge(
+    "ringvault_subscription_expires_timestamp_seconds", "When our subscription would end.", registry=REGISTRY
+)
+DOWNLOADS = Counter(
+    "ringvault_downloads",
+    "Download attempts by outcome and the kind of reason.",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
+DOWNLOADED_BYTES = Counter("ringvault_downloaded_bytes", "Bytes of audio read from RingCentral.", registry=REGISTRY)
+DOWNLOAD_SECONDS = Histogram(
+    "ringvault_download_seconds", "Time of a stored download.", registry=REGISTRY, buckets=_WORK_SECONDS
+)
+RINGCENTRAL_REQUESTS = Counter(
+    "ringvault_ringcentral_requests",
+    "Requests to RingCentral by rate group and status.",
+    ["group", "status"],
+    registry=REGISTRY,
+)
+BUDGET_WAIT_SECONDS = Histogram(
+    "ringvault_budget_wait_seconds",
+    "Time a request waited for its slot.",
+    ["group"],
+    registry=REGISTRY,
+    buckets=(0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60),
+)
+TOKENS_MINTED = Counter("ringvault_tokens_minted", "Access tokens asked of RingCentral.", registry=REGISTRY)
