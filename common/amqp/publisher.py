@@ -1,0 +1,125 @@
+"""The publisher: persistent, mandatory, confirmed. It keeps its own connection, because an alarm blocks it.
+
+A publish that was not confirmed in time may have been delivered all the same: everything downstream expects duplicates.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
+
+from common.amqp.connection import BROKER_AWAY, close, connect, pauses
+from common.messages import Wire
+from common.telemetry.metrics import PUBLISHED
+
+#: Seconds in which the broker confirms a message that it has taken: a thousand times the usual, well below every
+#: deadline that a caller may have.
+CONFIRM_TIMEOUT: Final = 10.0
+
+
+class NotConfirmed(Exception):
+    """The broker did not confirm: the message may or may not be in the queue, so publish it again or spool it."""
+
+
+class Publisher:
+    """Publishes to queues; connects by itself and again whenever the connection is lost. Use `open_publisher`."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        #: Of the present connection; each has its own, so that what an old one does late harms no new one.
+        self._lost = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a publish has a chance right now."""
+        return self._ready.is_set()
+
+    async def wait_connected(self) -> None:
+        """Return once the broker is there."""
+        await self._ready.wait()
+
+    async def publish(self, queue: str, wire: Wire, *, timeout: float = CONFIRM_TIMEOUT) -> None:
+        """Return when the broker has confirmed; raises `NotConfirmed` after `timeout` seconds at the latest.
+
+        While the broker is known to be away it raises at once, so that the receiver can spool without losing time.
+        """
+        channel, lost = self._channel, self._lost
+        if channel is None or not self.connected:
+            PUBLISHED.labels(queue, "away").inc()
+            raise NotConfirmed("the broker is away")
+        message = aio_pika.Message(
+            wire.body,
+            headers=dict(wire.headers),
+            message_id=uuid.uuid4().hex,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            content_type="application/json",
+        )
+        try:
+            async with asyncio.timeout(timeout):
+                await channel.default_exchange.publish(message, routing_key=queue, mandatory=True)
+        except BROKER_AWAY as error:
+            PUBLISHED.labels(queue, "unconfirmed").inc()
+            if not isinstance(error, TimeoutError):
+                self._lose(lost)
+            raise NotConfirmed(f"the broker did not confirm: {type(error).__name__}") from None
+        PUBLISHED.labels(queue, "confirmed").inc()
+
+    def _lose(self, lost: asyncio.Event) -> None:
+        if lost is self._lost:
+            self._ready.clear()
+        lost.set()
+
+    async def stay_connected(self) -> None:
+        """Connect, and again after each loss, until cancelled."""
+        log = structlog.get_logger()
+        waits = pauses()
+        while True:
+            try:
+                self._connection = await connect(self._url, f"{self._name} publisher")
+                self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+            except BROKER_AWAY as error:
+                log.warning("broker_away", role="publisher", error=type(error).__name__)
+                await self._close()
+                await asyncio.sleep(next(waits))
+                continue
+            waits = pauses()
+            lost = self._lost = asyncio.Event()
+            for closable in (self._connection, self._channel):
+                closable.close_callbacks.add(lambda *_, lost=lost: self._lose(lost))
+            self._ready.set()
+            log.info("broker_connected", role="publisher")
+            await lost.wait()
+            log.warning("broker_lost", role="publisher")
+            await self._close()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._ready.clear()
+        await self._close()
+
+    async def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await close(connection)
+
+
+@asynccontextmanager
+async def open_publisher(url: str, name: str) -> AsyncIterator[Publisher]:
+    """A publisher for as long as the block lasts. A broker that is away is no error: see `Publisher.connected`."""
+    publisher = Publisher(url, name)
+    task = asyncio.create_task(publisher.stay_connected())
+    try:
+        yield publisher
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await publisher.aclose()
