@@ -1,0 +1,48 @@
+"""The journal: every accepted event, byte for byte."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.database.pool import Connection
+from common.database.statements import statements
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as it is journaled. `digest` is the sha256 of `raw`; `body` is None when Postgres cannot hold it."""
+
+    digest: bytes
+    account_id: str
+    raw: bytes
+    received_at: datetime
+    body: Any = None
+    uuid: str | None = None
+    domain: str | None = None
+    source_record_id: str | None = None
+    error: str | None = None
+
+
+async def journal(connection: Connection, entries: Sequence[Entry], applied_at: datetime) -> set[bytes]:
+    """Journal what is not there yet, and return the digests of those. May run twice: then it returns nothing."""
+    sql = statements("insight_events")
+    for month in {entry.received_at.replace(day=1, hour=0, minute=0, second=0, microsecond=0) for entry in entries}:
+        await connection.execute(sql["ensure_partition"], month)
+    unique = {entry.digest: entry for entry in entries}
+    rows = await connection.fetch(sql["remember"], list(unique), [entry.received_at for entry in unique.values()])
+    fresh = [unique[row["digest"]] for row in rows]
+    await connection.execute(
+        sql["journal"],
+        [entry.digest for entry in fresh],
+        [entry.account_id for entry in fresh],
+        [entry.raw for entry in fresh],
+        [entry.body for entry in fresh],
+        [entry.uuid for entry in fresh],
+        [entry.domain for entry in fresh],
+        [entry.source_record_id for entry in fresh],
+        [entry.received_at for entry in fresh],
+        [applied_at if entry.source_record_id is not None else None for entry in fresh],
+        [entry.error for entry in fresh],
+    )
+    return {entry.digest for entry in fresh}

@@ -1,0 +1,95 @@
+"""Migrations: numbered plain SQL, forward only, each compatible with the code already running, applied exactly once."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+import asyncpg
+
+#: Any number that nobody else uses: `pg_advisory_xact_lock` lets one `migrate` in at a time, behind poolers as well.
+_LOCK: Final = 7_246_582_258
+
+_LEDGER: Final = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)
+"""
+
+
+class SchemaError(Exception):
+    """The schema is not what this version needs; the text is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of the folder `migrations`."""
+
+    version: int
+    name: str
+    script: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the script, so that a migration edited after its release is noticed."""
+        return hashlib.sha256(self.script.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """All migrations of this version, in order."""
+    folder = resources.files("common.database").joinpath("migrations")
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
+    return [
+        Migration(int(file.name[:4]), file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))
+        for file in files
+    ]
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the schema up to date and return the names of what was applied.
+
+    May be run by many at once and again: each migration is applied once. Raises `SchemaError` when a migration that
+    was applied differs from ours, and asyncpg's errors as they are.
+    """
+    connection = await asyncpg.connect(url, statement_cache_size=0, timeout=30)
+    try:
+        return [migration.name for migration in migrations() if await _apply(connection, migration)]
+    finally:
+        await connection.close()
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> bool:
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(_LEDGER)
+        known = await connection.fetchval("SELECT sha256 FROM schema_migrations WHERE version = $1", migration.version)
+        if known is not None:
+            if known != migration.sha256:
+                raise SchemaError(
+                    f"migration {migration.name} was applied in another wording: run the ringvault that applied it."
+                )
+            return False
+        await connection.execute("SET LOCAL lock_timeout = '10s'")
+        await connection.execute("SET LOCAL statement_timeout = '10min'")
+        await connection.execute(migration.script)
+        await connection.execute(
+            "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
+            migration.version,
+            migration.name,
+            migration.sha256,
+        )
+    return True
+
+
+async def check_schema(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Raise `SchemaError` when the schema is older than this code: the process must not start on it."""
+    needed = max(migration.version for migration in migrations())
+    try:
+        found = await pool.fetchval("SELECT max(version) FROM schema_migrations")
+    except asyncpg.UndefinedTableError:
+        found = None
+    if found is None or found < needed:
+        raise SchemaError(f"the schema is at {found or 'nothing'}, this code needs {needed}: run `ringvault migrate`.")

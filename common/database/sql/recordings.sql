@@ -1,0 +1,155 @@
+-- name: ensure
+-- Make sure that rows exist for these keys, so that they can be locked.
+INSERT INTO recordings (account_id, domain, source_record_id, first_seen_at, updated_at)
+SELECT $1, domain, source_record_id, $4, $4
+FROM unnest($2::text[], $3::text[]) AS n (domain, source_record_id)
+ORDER BY domain, source_record_id
+ON CONFLICT DO NOTHING;
+
+-- name: lock
+-- Lock rows, always in the same order, and read what merging needs.
+SELECT domain, source_record_id, call_log_facts, insights_facts, insights, insights_versions,
+    audio_state, insights_state
+FROM recordings
+WHERE account_id = $1
+    AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+ORDER BY domain, source_record_id
+FOR UPDATE;
+
+-- name: write
+-- Write what merging has found. A tombstone stays as it is; audio and insights that were erased stay erased.
+UPDATE recordings r
+SET telephony_session_id = n.telephony_session_id, call_log_id = n.call_log_id, title = n.title,
+    direction = n.direction, started_at = n.started_at, duration_ms = n.duration_ms, from_number = n.from_number,
+    from_name = n.from_name, to_number = n.to_number, to_name = n.to_name, extension_id = n.extension_id,
+    recording_type = n.recording_type, speakers = n.speakers,
+    call_log_facts = n.call_log_facts, insights_facts = n.insights_facts,
+    insights = n.insights, insights_versions = n.insights_versions,
+    insights_state = CASE WHEN n.insights_state = 'absent' THEN r.insights_state ELSE n.insights_state END,
+    insights_reason = CASE WHEN n.insights_state = 'absent' THEN r.insights_reason END,
+    audio_content_uri = n.audio_content_uri,
+    audio_state = CASE WHEN r.audio_state = 'unknown' THEN n.audio_state ELSE r.audio_state END,
+    audio_reason = CASE WHEN r.audio_state = 'unknown' THEN n.audio_reason ELSE r.audio_reason END,
+    audio_due_at = CASE WHEN r.audio_state = 'unknown' AND n.audio_state = 'pending' THEN $3 ELSE r.audio_due_at END,
+    updated_at = $3
+FROM jsonb_to_recordset($2) AS n (
+    domain text, source_record_id text, telephony_session_id text, call_log_id text, title text, direction text,
+    started_at timestamptz, duration_ms bigint, from_number text, from_name text, to_number text, to_name text,
+    extension_id text, recording_type text, speakers jsonb, call_log_facts jsonb, insights_facts jsonb,
+    insights jsonb, insights_versions jsonb, insights_state text, audio_content_uri text, audio_state text,
+    audio_reason text
+)
+WHERE r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.source_record_id
+    AND r.audio_state <> 'erased' AND r.insights_state <> 'erased';
+
+-- name: announce
+-- Mark the most urgent due rows as announced; an announcement that is old counts as none.
+UPDATE recordings r
+SET audio_announced_at = $2
+FROM (
+    SELECT domain, source_record_id
+    FROM recordings
+    WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $2
+        AND (audio_announced_at IS NULL OR audio_announced_at < $3)
+        AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
+    ORDER BY audio_due_at
+    LIMIT $4
+    FOR UPDATE SKIP LOCKED
+) AS due
+WHERE r.account_id = $1 AND r.domain = due.domain AND r.source_record_id = due.source_record_id
+RETURNING r.domain, r.source_record_id;
+
+-- name: withdraw
+-- Take back announcements that the broker did not confirm.
+UPDATE recordings
+SET audio_announced_at = NULL
+WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+    AND audio_state IN ('pending', 'quarantined');
+
+-- name: count_announced
+-- Rows whose announcement is young and whose job was not tried since.
+SELECT count(*)
+FROM recordings
+WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_announced_at >= $2
+    AND audio_due_at <= $3;
+
+-- name: claim
+-- Take a due recording in hand, unless a living claim holds it.
+UPDATE recordings
+SET audio_claim = $4, audio_claimed_until = clock_timestamp() + make_interval(secs => $5::double precision)
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
+    AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $6
+    AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
+RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, started_at, first_seen_at;
+
+-- name: postpone_claimed
+-- A living claim holds it: look again when that would end, uncounted.
+UPDATE recordings
+SET audio_due_at = $4::timestamptz + (audio_claimed_until - clock_timestamp()), audio_announced_at = NULL
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
+    AND audio_state IN ('pending', 'quarantined') AND audio_claimed_until >= clock_timestamp()
+RETURNING source_record_id;
+
+-- name: renew_claim
+-- Hold a claim for longer; no row when it was lost.
+UPDATE recordings
+SET audio_claimed_until = clock_timestamp() + make_interval(secs => $5::double precision)
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_claimed_until >= clock_timestamp()
+RETURNING source_record_id;
+
+-- name: fix_object
+-- Fix the object's name at the first accepted answer; it is never computed again.
+UPDATE recordings
+SET audio_object = coalesce(audio_object, $5)
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+RETURNING audio_object;
+
+-- name: note_upload
+-- Note the multipart upload that a crash would leave open.
+UPDATE recordings
+SET audio_upload_id = $5
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+RETURNING source_record_id;
+
+-- name: store
+-- pending or quarantined → stored: the object is whole and proven.
+UPDATE recordings
+SET audio_state = 'stored', audio_bytes = $5, audio_content_type = $6, audio_sha256 = $7, audio_stored_at = $8,
+    audio_attempts = audio_attempts + 1, audio_reason = NULL, audio_due_at = NULL, audio_announced_at = NULL,
+    audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
+RETURNING source_record_id;
+
+-- name: retry_later
+-- An attempt failed: why, and when it is due again.
+UPDATE recordings
+SET audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = $6, audio_announced_at = NULL,
+    audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $7
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+RETURNING source_record_id;
+
+-- name: give_up
+-- pending or quarantined → failed or unavailable, with the reason.
+UPDATE recordings
+SET audio_state = $6, audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = NULL,
+    audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $7
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+RETURNING source_record_id;
+
+-- name: hand_back
+-- An attempt did not take place (no budget, or stopping): due again, uncounted.
+UPDATE recordings
+SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL,
+    audio_upload_id = NULL
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+RETURNING source_record_id;
+
+-- name: count_states
+-- How many recordings are in which state.
+SELECT audio_state, insights_state, count(*) AS recordings, coalesce(sum(audio_bytes), 0)::bigint AS bytes
+FROM recordings
+WHERE account_id = $1
+GROUP BY audio_state, insights_state
+ORDER BY audio_state, insights_state;
