@@ -1,0 +1,60 @@
+"""`ringvault`: settings come from the environment, as for the services."""
+
+import asyncio
+import os
+import sys
+
+import typer
+
+from common.settings import DatabaseSettings, SettingsError, read_settings
+
+#: The exit status for what a person must mend; 1 is left to the unexpected.
+EXIT_FAULT = 2
+
+app = typer.Typer(
+    name="ringvault",
+    help="Every recorded RingCentral call in your own storage and Postgres.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def _ringvault() -> None:
+    """Every recorded RingCentral call in your own storage and Postgres."""
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema of DATABASE_URL up to date; any number of these may run at once."""
+    from common.database.migrate import SchemaError
+    from common.database.migrate import migrate as apply
+
+    url = read_settings(DatabaseSettings, os.environ).database_url.get_secret_value()
+    try:
+        applied = asyncio.run(apply(url))
+    except SchemaError as fault:
+        raise SettingsError(str(fault)) from None
+    except Exception as error:
+        from common.database.pool import DATABASE_AWAY, REFUSED
+
+        if isinstance(error, REFUSED):
+            raise SettingsError("DATABASE_URL is refused by Postgres: check its user, password and database.") from None
+        if isinstance(error, DATABASE_AWAY):
+            raise SettingsError("DATABASE_URL names a Postgres that cannot be reached.") from None
+        raise
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+
+
+def main() -> None:
+    """Run the command; a fault that a person can mend is one sentence on stderr."""
+    try:
+        app()
+    except SettingsError as fault:
+        sys.stderr.write(f"ringvault: {fault}\n")
+        sys.exit(EXIT_FAULT)
+
+
+if __name__ == "__main__":
+    main()
