@@ -1,0 +1,90 @@
+"""One leader among replicas: a lease with a deadline and a fencing number."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from common.database.leases import Lease
+from common.database.pool import DATABASE_AWAY, Connection, Pool
+from common.pause import pause
+from common.telemetry.metrics import LEADER
+
+#: Seconds a lease lasts: a leader that is killed is followed that soon.
+LEASE_SECONDS: Final = 15.0
+#: Seconds between renewals: two may fail before the lease is lost.
+RENEW_EVERY: Final = 5.0
+
+
+class LeadershipLost(Exception):
+    """Another process may lead now: nothing more is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """What the leader proves with each write that it leads."""
+
+    lease: Lease
+    fencing: int
+
+    async def prove(self, connection: Connection) -> None:
+        """Make sure, inside the caller's transaction, that this process still leads; raises `LeadershipLost`."""
+        if not await self.lease.still_held(connection, self.fencing):
+            raise LeadershipLost
+
+
+async def lead(pool: Pool, lease: Lease, stop: asyncio.Event, work: Callable[[Leadership], Awaitable[None]]) -> None:
+    """Do `work` whenever this process leads, until `stop`; `work` is cancelled when the leadership is lost.
+
+    An error of `work` other than a lost leadership is raised.
+    """
+    try:
+        while not stop.is_set():
+            fencing = await _hold(pool, lease)
+            if fencing is not None:
+                await _work(pool, Leadership(lease, fencing), stop, work)
+            await pause(RENEW_EVERY, stop)
+    finally:
+        await _release(pool, lease)
+
+
+async def _work(
+    pool: Pool, leadership: Leadership, stop: asyncio.Event, work: Callable[[Leadership], Awaitable[None]]
+) -> None:
+    log = structlog.get_logger().bind(fencing=leadership.fencing)
+    log.info("leadership_taken")
+    LEADER.set(1)
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work(leadership))
+    until = loop.time() + LEASE_SECONDS
+    try:
+        while not task.done() and loop.time() < until and await pause(RENEW_EVERY, stop):
+            asked = loop.time()
+            if await _hold(pool, leadership.lease) == leadership.fencing:
+                until = asked + LEASE_SECONDS
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        LEADER.set(0)
+        log.info("leadership_ended")
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, LeadershipLost):
+        raise error
+
+
+async def _hold(pool: Pool, lease: Lease) -> int | None:
+    try:
+        async with asyncio.timeout(RENEW_EVERY):
+            return await lease.hold(pool, LEASE_SECONDS)
+    except DATABASE_AWAY as error:
+        structlog.get_logger().warning("lease_not_renewed", error=type(error).__name__)
+        return None
+
+
+async def _release(pool: Pool, lease: Lease) -> None:
+    try:
+        async with asyncio.timeout(RENEW_EVERY):
+            await lease.release(pool)
+    except DATABASE_AWAY:
+        structlog.get_logger().info("lease_left_to_end")

@@ -1,0 +1,132 @@
+"""What the poller holds open, and the leader's three loops."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from pydantic import Field
+
+from common.amqp.publisher import Publisher, open_publisher
+from common.clock import Clock, SystemClock
+from common.database.leases import Lease
+from common.database.pool import DATABASE_AWAY, Pool, open_pool
+from common.database.ready import wait_for_schema
+from common.pause import pause
+from common.ringcentral.client import RingCentral, open_ringcentral
+from common.ringcentral.errors import RingCentralError
+from common.ringcentral.ready import wait_for_account
+from common.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    HttpUrl,
+    ProcessSettings,
+    RingCentralSettings,
+    Seconds,
+    WebhookTokenSettings,
+    Words,
+)
+from common.telemetry.health import Health
+from common.telemetry.metrics import POLLS
+from services.poller.announce import announce
+from services.poller.guard import Wanted, guard
+from services.poller.leadership import Leadership, lead
+from services.poller.poll import poll
+
+#: Seconds between two polls while calls come in, if `POLL_INTERVAL` is not shorter still.
+BUSY_INTERVAL: Final = 30.0
+#: Seconds between two looks for due rows: an index look-up, so that a job leaves within a second.
+ANNOUNCE_EVERY: Final = 1.0
+#: Seconds between two passes of the guardian: one light request of fifty a minute.
+GUARD_EVERY: Final = 60.0
+#: Seconds before something that failed is tried again.
+RETRY_AFTER: Final = 5.0
+
+
+class PollerSettings(ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, WebhookTokenSettings):
+    """What the poller needs."""
+
+    poll_interval: Seconds = Field(300.0, description="longest pause between call-log polls in seconds")
+    rc_webhook_address: HttpUrl | None = Field(None, description="public URL of the receiver's endpoint")
+    rc_domains: Words = Field(("pbx",), min_length=1, description="domains whose insights are subscribed to")
+
+
+@dataclass(frozen=True, slots=True)
+class Clockwork:
+    """What the leader works with."""
+
+    settings: PollerSettings
+    pool: Pool
+    publisher: Publisher
+    client: RingCentral
+    clock: Clock
+
+
+async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -> None:
+    """Run until `stop`."""
+    clock = SystemClock()
+    async with (
+        open_pool(settings.database_url.get_secret_value(), "poller") as pool,
+        open_publisher(settings.amqp_url.get_secret_value(), "poller") as publisher,
+        open_ringcentral(settings, pool, clock) as client,
+    ):
+        if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
+            return
+        clockwork = Clockwork(settings, pool, publisher, client, clock)
+
+        async def work(leadership: Leadership) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_polls(clockwork, leadership, stop))
+                group.create_task(_announcements(clockwork, leadership, stop))
+                group.create_task(_guard(clockwork, stop))
+
+        await lead(pool, Lease(f"poller of {settings.rc_account_id}"), stop, work)
+
+
+async def _polls(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
+    async def once() -> float:
+        try:
+            read = await poll(clockwork.client, clockwork.pool, clockwork.clock, leadership)
+        except RingCentralError:
+            POLLS.labels("failed").inc()
+            raise
+        interval = clockwork.settings.poll_interval
+        return min(interval, BUSY_INTERVAL) if read else interval
+
+    await _repeat("poll", once, stop)
+
+
+async def _announcements(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
+    async def once() -> float:
+        await announce(clockwork.client, clockwork.pool, clockwork.publisher, clockwork.clock, leadership)
+        return ANNOUNCE_EVERY
+
+    await _repeat("announce", once, stop)
+
+
+async def _guard(clockwork: Clockwork, stop: asyncio.Event) -> None:
+    settings = clockwork.settings
+    if settings.rc_webhook_address is None:
+        structlog.get_logger().warning("no_subscription_wanted", missing="RC_WEBHOOK_ADDRESS")
+        return
+    token = settings.rc_webhook_token[0].get_secret_value() if settings.rc_webhook_token else None
+    wanted = Wanted(settings.rc_webhook_address, token, settings.rc_domains)
+
+    async def once() -> float:
+        await guard(clockwork.client, clockwork.pool, clockwork.clock, wanted)
+        return GUARD_EVERY
+
+    await _repeat("guard", once, stop)
+
+
+async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio.Event) -> None:
+    """Do something again and again; each time it says how many seconds to pause. What is away is tried again soon."""
+    while not stop.is_set():
+        try:
+            seconds = await once()
+        except (RingCentralError, *DATABASE_AWAY) as error:
+            reason = str(error) if isinstance(error, RingCentralError) else type(error).__name__
+            structlog.get_logger().warning("clockwork_waited", what=name, reason=reason)
+            seconds = RETRY_AFTER
+        await pause(seconds, stop)
