@@ -1,0 +1,139 @@
+"""The claim: while it lives, nobody else works on this recording. Not the acknowledgement, this is the exclusion."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from common.clock import Clock
+from common.database.pool import DATABASE_AWAY, Pool
+from common.database.statements import statements
+from common.messages import DownloadRecording
+from common.storage.interface import StoredObject
+
+#: Seconds a claim lives: a downloader that is killed blocks its recording no longer than that.
+CLAIM_SECONDS: Final = 60.0
+#: Seconds between renewals: three may fail before the claim is lost.
+RENEW_EVERY: Final = 15.0
+
+
+class ClaimLost(Exception):
+    """Somebody else may hold the recording now; whatever was begun is dropped."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """A claim that this process holds, with what the row said when it was taken."""
+
+    pool: Pool
+    clock: Clock
+    job: DownloadRecording
+    audio_content_uri: str
+    audio_object: str | None
+    audio_upload_id: str | None
+    attempts: int
+    started_at: datetime
+    claim_id: uuid.UUID
+    lost: bool = field(default=False)
+
+    async def _run(self, statement: str, *values: object) -> object:
+        """Run a statement that holds only with this claim; raises `ClaimLost`."""
+        job = self.job
+        key = (job.account_id, job.domain, job.source_record_id, self.claim_id)
+        found = await self.pool.fetchval(statements("recordings")[statement], *key, *values)
+        if found is None:
+            self.lost = True
+            raise ClaimLost
+        return found
+
+    async def check(self) -> None:
+        """Renew the claim; raises `ClaimLost`."""
+        await self._run("renew_claim", CLAIM_SECONDS)
+
+    async def fix_object(self, name: str) -> str:
+        """The object's name: the first that was fixed, for ever."""
+        self.audio_object = str(await self._run("fix_object", name))
+        return self.audio_object
+
+    async def note_upload(self, upload_id: str) -> None:
+        """Note an open upload on the row, so that a successor can abort exactly that one."""
+        await self._run("note_upload", upload_id)
+
+    async def store(self, stored: StoredObject, content_type: str) -> None:
+        """The end: the recording is stored."""
+        await self._run("store", stored.size, content_type, stored.sha256, self.clock.now())
+
+    async def retry_later(self, reason: str, due_at: datetime) -> None:
+        """The attempt failed and counts."""
+        await self._run("retry_later", reason, due_at, self.clock.now())
+
+    async def give_up(self, reason: str, state: str) -> None:
+        """The last attempt failed: `failed` or `unavailable`."""
+        await self._run("give_up", reason, state, self.clock.now())
+
+    async def hand_back(self, due_at: datetime) -> None:
+        """No attempt took place."""
+        await self._run("hand_back", due_at)
+
+    @asynccontextmanager
+    async def held(self, deadline: float) -> AsyncIterator[None]:
+        """Keep the claim alive while the block runs.
+
+        Raises `ClaimLost` inside it as soon as the claim is lost, and `TimeoutError` after `deadline` seconds.
+        """
+        try:
+            async with asyncio.timeout(deadline) as scope:
+                keeper = asyncio.create_task(self._keep(scope))
+                try:
+                    yield
+                finally:
+                    keeper.cancel()
+                    await asyncio.wait([keeper])
+        except TimeoutError:
+            if self.lost:
+                raise ClaimLost from None
+            raise
+
+    async def _keep(self, scope: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        dead_at = loop.time() + CLAIM_SECONDS
+        while not self.lost:
+            await asyncio.sleep(RENEW_EVERY)
+            asked = loop.time()
+            try:
+                await self.check()
+                dead_at = asked + CLAIM_SECONDS
+            except ClaimLost:
+                break
+            except DATABASE_AWAY as error:
+                structlog.get_logger().warning("claim_not_renewed", error=type(error).__name__)
+                self.lost = loop.time() > dead_at
+        with contextlib.suppress(RuntimeError):  # the block has ended meanwhile
+            scope.reschedule(loop.time())
+
+
+async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording) -> Claim | None:
+    """Claim a due recording; None when it is not due, done, or in other hands (then it falls due when those let go)."""
+    key = (job.account_id, job.domain, job.source_record_id)
+    claim_id, now = uuid.uuid4(), clock.now()
+    row = await pool.fetchrow(statements("recordings")["claim"], *key, claim_id, CLAIM_SECONDS, now)
+    if row is None:
+        await pool.execute(statements("recordings")["postpone_claimed"], *key, now)
+        return None
+    return Claim(
+        pool=pool,
+        clock=clock,
+        job=job,
+        audio_content_uri=row["audio_content_uri"],
+        audio_object=row["audio_object"],
+        audio_upload_id=row["audio_upload_id"],
+        attempts=row["audio_attempts"],
+        started_at=row["started_at"] or row["first_seen_at"],
+        claim_id=claim_id,
+    )
