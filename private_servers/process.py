@@ -1,0 +1,122 @@
+"""A server process that cannot outlive us: own session, own log, killed by the kernel when we die."""
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from private_servers.errors import PrivateServerError
+
+#: Pause between two looks at a starting server, in seconds: far below every start time, still idle.
+LOOK_EVERY = 0.02
+
+#: How long a server may take to end on request before it is killed, in seconds: RabbitMQ takes 1 to 3 s.
+END_WITHIN = 30.0
+
+#: Lines of the log that an error shows: enough for the cause, few enough to read.
+LOG_LINES = 15
+
+
+class Process:
+    """One running server; `user` is the numeric id to run as (root only)."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        folder: Path,
+        env: Mapping[str, str],
+        when_orphaned: signal.Signals = signal.SIGKILL,
+        user: int | None = None,
+    ) -> None:
+        self.log = folder / "log"
+        bound = [*_tied_to_us(when_orphaned), *map(str, command)]
+        start = functools.partial(_popen, bound, folder, dict(env), self.log, user)
+        self._popen = _spawner().submit(start).result()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def is_alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def send(self, what: signal.Signals) -> None:
+        """Signal it; nothing happens when it has ended."""
+        self._popen.send_signal(what)
+
+    def send_to_children(self, what: signal.Signals) -> None:
+        """Signal the processes that it started; those of them that have just ended are left out."""
+        for child in _children(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, what)
+
+    def end(self, how: signal.Signals) -> None:
+        """Ask it to end, wait, and kill it when it takes too long. May be called again."""
+        self.send(how)
+        try:
+            self._popen.wait(END_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+    def wait_until(self, is_ready: Callable[[], bool], *, within: float, name: str) -> None:
+        """Return when it is ready; raise `PrivateServerError` with the log's tail when it ends or takes too long."""
+        deadline = time.monotonic() + within
+        while not is_ready():
+            if not self.is_alive():
+                raise PrivateServerError(f"{name} ended while starting; its last words:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise PrivateServerError(
+                    f"{name} did not answer within {within:g} s; its last words:\n{self.log_tail()}"
+                )
+            time.sleep(LOOK_EVERY)
+
+    def log_tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+
+
+def _tied_to_us(when_orphaned: signal.Signals) -> list[str]:
+    """The command's prefix that has the kernel signal it when its parent dies, even by SIGKILL.
+
+    SIGKILL is the default because it also ends a paused server; its data is temporary anyway.
+    """
+    setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
+    return [setpriv, "--pdeathsig", when_orphaned.name.removeprefix("SIG"), "--"] if setpriv else []
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:  # it has ended.
+        return []
+
+
+def _popen(
+    command: list[str], folder: Path, env: dict[str, str], log: Path, user: int | None
+) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in our terminal is ours to handle.
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+        )
+
+
+@functools.cache
+def _spawner() -> ThreadPoolExecutor:
+    """The thread that starts all servers: the kernel takes the end of the *starting thread* for the parent's death."""
+    return ThreadPoolExecutor(1, thread_name_prefix="private-servers")
