@@ -1,17 +1,17 @@
 """When a failed attempt is made again: steps that a person can read, per kind of failure. Pure.
 
-| attempt | not ready yet | failed | since the first |
-|---|---|---|---|
-| 2 | 30 s | 10 s | |
-| 3 | 1 min | 1 min | 1 to 2 min |
-| 4 | 2 min | 5 min | 4 to 6 min |
-| 5 | 5 min | 20 min | 9 to 26 min |
-| 6 | 15 min | 1 h | 24 min to 1.5 h |
-| 7 | 1 h | 3 h | 1.4 to 4.5 h |
-| 8 | 3 h | 6 h | 4.4 to 10.5 h |
-| 9 | 6 h | 12 h | 10 to 22 h |
-| 10 | 12 h | 24 h | 22 h to 2 days |
-| 11 | 24 h | 24 h | 2 to 3 days |
+| attempt | not ready yet | since the first | failed | since the first |
+|---|---|---|---|---|
+| 2 | 30 s | 30 s | 10 s | 10 s |
+| 3 | 1 min | 1.5 min | 1 min | 1 min |
+| 4 | 2 min | 3.5 min | 5 min | 6 min |
+| 5 | 5 min | 8.5 min | 20 min | 26 min |
+| 6 | 15 min | 24 min | 1 h | 1.4 h |
+| 7 | 1 h | 1.4 h | 3 h | 4.4 h |
+| 8 | 3 h | 4.4 h | 6 h | 10 h |
+| 9 | 6 h | 10 h | 12 h | 22 h |
+| 10 | 12 h | 22 h | 24 h | 46 h |
+| 11 | 24 h | 46 h | 24 h | 70 h |
 
 RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts 9).
 """

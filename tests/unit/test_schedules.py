@@ -1,0 +1,43 @@
+"""Due times and windows, which people must be able to read."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.downloader.schedule import STEPS, next_step
+from services.poller.announce import AHEAD, DEFAULT_RATE, LEAST, MOST, grows_old_after, window_size
+
+
+def test_the_schedule_begins_in_seconds_and_goes_on_for_days() -> None:
+    for steps in STEPS.values():
+        assert steps[0] <= 30
+        assert timedelta(hours=46) < timedelta(seconds=sum(steps)) < timedelta(hours=71)
+
+
+def test_no_step_is_shorter_than_the_one_before() -> None:
+    for steps in STEPS.values():
+        assert list(steps) == sorted(steps)
+
+
+def test_the_schedule_ends() -> None:
+    assert next_step("failed", 1) == timedelta(seconds=10)
+    assert next_step("failed", len(STEPS["failed"])) is not None
+    assert next_step("failed", len(STEPS["failed"]) + 1) is None
+
+
+@given(st.floats(min_value=0.001, max_value=1000))
+def test_the_window_is_never_more_than_ten_minutes_of_budget_ahead_nor_empty(rate: float) -> None:
+    window = window_size(rate)
+
+    assert LEAST <= window <= MOST
+    assert window == LEAST or window <= rate * AHEAD
+
+
+@given(st.floats(min_value=0.001, max_value=1000))
+def test_an_announcement_grows_old_only_after_a_full_window_had_its_turn(rate: float) -> None:
+    assert grows_old_after(window_size(rate), rate) > window_size(rate) / rate
+
+
+def test_one_user_has_a_window_of_a_hundred_jobs() -> None:
+    assert window_size(DEFAULT_RATE) == 100
