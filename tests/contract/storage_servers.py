@@ -1,0 +1,97 @@
+"""What the storage tests share: how a place is opened, and sources that behave or do not."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from common.storage.interface import Storage
+from common.storage.open import open_storage
+
+#: The bucket that both servers have.
+BUCKET = "contract"
+
+MIB = 1024 * 1024
+PART = 5 * MIB
+
+#: Opens one and the same empty place as often as asked, as several processes do.
+Opener = Callable[[], AbstractAsyncContextManager[Storage]]
+
+
+class S3Server(Protocol):
+    """What the tests need of either server."""
+
+    access_key: str
+    secret_key: str
+
+    @property
+    def endpoint_url(self) -> str: ...
+
+    @property
+    def region(self) -> str: ...
+
+
+def open_on(
+    server: S3Server, url: str, *, secret_key: str | None = None, endpoint_url: str | None = None
+) -> AbstractAsyncContextManager[Storage]:
+    return open_storage(
+        url,
+        endpoint_url=endpoint_url or server.endpoint_url,
+        region=server.region,
+        access_key=server.access_key,
+        secret_key=secret_key or server.secret_key,
+    )
+
+
+def content(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+async def chunks(data: bytes, length: int = 256 * 1024) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), length):
+        yield data[start : start + length]
+
+
+async def uneven_chunks(data: bytes) -> AsyncIterator[bytes]:
+    chance = random.Random(1)
+    start = 0
+    while start < len(data):
+        length = chance.choice([0, 1, 1000, 70_000, PART - 1, PART + 1])
+        yield data[start : start + length]
+        start += length
+
+
+class SourceLostError(Exception):
+    """The source's own error."""
+
+
+async def breaks_after(data: bytes) -> AsyncIterator[bytes]:
+    async for chunk in chunks(data):
+        yield chunk
+    raise SourceLostError
+
+
+class Gate:
+    """A check before the commit that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
+class Noted:
+    """Remembers the ids of uploads."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    async def __call__(self, upload_id: str) -> None:
+        self.ids.append(upload_id)
+
+
+async def read_all(storage: Storage, name: str) -> bytes:
+    return b"".join([chunk async for chunk in storage.read(name)])
