@@ -1,0 +1,79 @@
+"""One leader among replicas, on a real Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from common.database.leases import Lease
+from common.database.migrate import migrate
+from common.database.pool import Pool, open_pool
+from services.poller.leadership import Leadership, LeadershipLost, lead
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    await migrate(database_url)
+    async with open_pool(database_url, "test") as opened:
+        yield opened
+
+
+async def prove(pool: Pool, leadership: Leadership) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await leadership.prove(connection)
+
+
+async def test_one_holds_the_lease_and_the_next_gets_a_greater_number(pool: Pool) -> None:
+    first, second = Lease("x"), Lease("x")
+
+    assert await first.hold(pool, 60) == 1
+    assert await second.hold(pool, 60) is None
+    assert await first.hold(pool, 60) == 1
+    await first.release(pool)
+    assert await second.hold(pool, 60) == 2
+
+
+async def test_who_was_followed_can_write_nothing(pool: Pool) -> None:
+    first, second = Lease("x"), Lease("x")
+    fencing = await first.hold(pool, 60)
+    assert fencing is not None
+    await prove(pool, Leadership(first, fencing))
+    await first.release(pool)
+    await second.hold(pool, 60)
+
+    with pytest.raises(LeadershipLost):
+        await prove(pool, Leadership(first, fencing))
+
+
+async def test_two_never_lead_at_the_same_time_and_a_stop_lets_the_other_in(pool: Pool) -> None:
+    leading: set[str] = set()
+    begun: asyncio.Queue[str] = asyncio.Queue()
+    stops = {name: asyncio.Event() for name in "ab"}
+
+    async def work(name: str, _: Leadership) -> None:
+        leading.add(name)
+        assert leading == {name}
+        begun.put_nowait(name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            leading.remove(name)
+
+    tasks = [asyncio.create_task(lead(pool, Lease("x"), stop, partial(work, name))) for name, stop in stops.items()]
+    first = await begun.get()
+    stops[first].set()
+    second = await begun.get()
+    stops[second].set()
+    await asyncio.gather(*tasks)
+
+    assert {first, second} == {"a", "b"}
+    assert leading == set()
+
+
+async def test_an_error_of_the_work_is_not_swallowed(pool: Pool) -> None:
+    async def work(_: Leadership) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await lead(pool, Lease("x"), asyncio.Event(), work)
