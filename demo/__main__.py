@@ -20,7 +20,15 @@ from demo.watch import WatchSettings, watch
 from private_servers.errors import PrivateServerError
 
 #: One business hour in a minute: long enough to watch, short enough to wait for.
-COMPANY: Final = {"recordings": 220, "extensions": 12, "span": 1500, "history": 3600, "speed": 60, "seed": 7}
+COMPANY: Final = {
+    "recordings": 220,
+    "extensions": 12,
+    "span": 1500,
+    "history": 3600,
+    "speed": 60,
+    "seed": 7,
+    "begin_with_subscription": True,
+}
 
 
 def main() -> int:
@@ -49,8 +57,7 @@ def _run(folder: Path, storage: Literal["file", "s3"], audio: Path, console: Con
         pipeline.migrate()
         pipeline.start_simulator(**COMPANY)
         console.print("Starting the simulator and the four services …")
-        for service in SERVICES:
-            pipeline.start(service)
+        pipeline.start_all(*SERVICES)
         settings = read_settings(WatchSettings, pipeline.environment)
         verdict = asyncio.run(watch(settings, console))
         if verdict.faults:

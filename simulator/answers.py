@@ -1,0 +1,44 @@
+"""An answer before it is sent: handlers describe it, faults may change it, one function sends it."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+
+@dataclass
+class Answer:
+    """``pieces`` makes the body anew at each call; its pieces are ``size`` bytes together."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    size: int = 0
+    pieces: Callable[[], Iterator[bytes]] = lambda: iter(())
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return bytes_answer(json.dumps(value).encode(), "application/json;charset=utf-8", status, headers)
+
+
+def bytes_answer(body: bytes, content_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, {"Content-Type": content_type, **(headers or {})}, len(body), lambda: iter((body,)))
+
+
+async def begin(request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Sends status and headers, with the length that ``size`` promises."""
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    if answer.status != 204:
+        response.content_length = answer.size
+    await response.prepare(request)
+    return response
+
+
+async def send(request: web.Request, answer: Answer) -> web.StreamResponse:
+    response = await begin(request, answer)
+    if request.method != "HEAD" and answer.status != 204:
+        for piece in answer.pieces():
+            await response.write(piece)
+    await response.write_eof()
+    return response

@@ -1,0 +1,145 @@
+"""``/simulator/``: what a test knows and orders. No authentication, no limits, no part of RingCentral."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from simulator import orders
+from simulator.truth import truth
+from simulator.world import World
+
+Reply = dict[str, Any]
+Control = Callable[[World, Any], Awaitable[Reply]]
+
+
+def control_routes(world: World) -> list[web.RouteDef]:
+    return [
+        web.get("/simulator/health", _get(world, health)),
+        web.get("/simulator/truth", _get(world, truth)),
+        web.get("/simulator/counts", _get(world, counts)),
+        web.get("/simulator/subscriptions", _get(world, list_all_subscriptions)),
+        web.post("/simulator/clock", _post(world, advance_clock)),
+        web.post("/simulator/limits", _post(world, set_limits)),
+        web.post("/simulator/permissions", _post(world, set_permissions)),
+        web.post("/simulator/calls", _post(world, orders.order_calls)),
+        web.post("/simulator/recordings", _post(world, orders.order_recording)),
+        web.post("/simulator/events", _post(world, orders.resend_events)),
+        web.post("/simulator/faults", _post(world, add_faults)),
+        web.delete("/simulator/faults", _get(world, clear_faults)),
+        web.post("/simulator/tokens/drop", _post(world, drop_tokens)),
+        web.post("/simulator/sync-tokens/reject", _post(world, reject_sync_tokens)),
+        web.post("/simulator/subscriptions/blacklist", _post(world, blacklist)),
+    ]
+
+
+async def health(world: World) -> Reply:
+    return {"ok": True, "now": world.clock.now(), "errors": world.schedule.errors}
+
+
+async def counts(world: World) -> Reply:
+    return {
+        "requests": dict(world.requests),
+        "answers": dict(world.answers),
+        "groups": world.limits.report(),
+        "refused": sum(len(bucket.refusals) for bucket in world.limits.buckets.values()),
+        "faults": dict(world.faults.happened),
+        "faults_left": world.faults.left(),
+        "tokens_minted": world.tokens.minted,
+        "sessions": len(world.tokens.sessions),
+    }
+
+
+async def list_all_subscriptions(world: World) -> Reply:
+    """Those of all users, with what RingCentral keeps to itself."""
+    records = [
+        {
+            **world.subscriptions.rendered(one, world.url),
+            "ownerId": one.user.extension_id,
+            "failing": one.failing_since is not None,
+        }
+        for one in world.subscriptions.living()
+    ]
+    return {"records": records}
+
+
+async def advance_clock(world: World, order: Reply) -> Reply:
+    """``advance``: business seconds forward."""
+    world.clock.advance(float(order["advance"]))
+    world.schedule.wake()
+    return {"now": world.clock.now()}
+
+
+async def set_limits(world: World, order: dict[str, int]) -> Reply:
+    """New limits of groups, for example ``{"heavy": 20}``."""
+    unknown = set(order) - set(world.limits.limits)
+    if unknown:
+        raise ValueError(f"no such group: {', '.join(sorted(unknown))}")
+    world.limits.set_limits(order)
+    return {"limits": world.limits.limits}
+
+
+async def set_permissions(world: World, order: Reply) -> Reply:
+    """``revoke`` and ``grant``: names of app scopes and user permissions; ``owner_id``: one user only."""
+    for user in world.tokens.users.values():
+        if order.get("owner_id") in {None, user.extension_id}:
+            user.permissions -= set(order.get("revoke", []))
+            user.permissions |= set(order.get("grant", []))
+    if "owner_id" not in order:
+        world.tokens.scopes -= set(order.get("revoke", []))
+        world.tokens.scopes |= set(order.get("grant", []))
+    return {"scopes": sorted(world.tokens.scopes)}
+
+
+async def add_faults(world: World, order: Reply | list[Reply]) -> Reply:
+    """One fault or a list; see ``faults``. An unknown kind is refused with the list of kinds."""
+    for one in order if isinstance(order, list) else [order]:
+        world.faults.add(dict(one))
+    return {"left": world.faults.left()}
+
+
+async def clear_faults(world: World) -> Reply:
+    world.faults.clear()
+    return {"left": []}
+
+
+async def drop_tokens(world: World, _order: Reply) -> Reply:
+    """All sessions end at once: every token is unknown from now on."""
+    return {"dropped": world.tokens.drop_all()}
+
+
+async def reject_sync_tokens(world: World, _order: Reply) -> Reply:
+    """Every sync token issued until now is refused."""
+    world.sync_epoch += 1
+    return {"epoch": world.sync_epoch}
+
+
+async def blacklist(world: World, order: Reply) -> Reply:
+    """Blacklists the subscription ``id``, or all of them."""
+    chosen = [one for one in world.subscriptions.living() if order.get("id") in {None, one.id}]
+    for one in chosen:
+        one.blacklist(world.clock.now(), order.get("reason", "I/O operation is failed. Details: [Read timed out]"))
+    return {"blacklisted": [one.id for one in chosen]}
+
+
+def _get(
+    world: World, control: Callable[[World], Awaitable[Reply]]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(_request: web.Request) -> web.Response:
+        return web.json_response(await control(world))
+
+    return handle
+
+
+def _post(world: World, control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A wrong order is answered 400 with a sentence."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            text = await request.text()
+            return web.json_response(await control(world, json.loads(text) if text.strip() else {}))
+        except (KeyError, TypeError, ValueError) as error:
+            return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
+
+    return handle

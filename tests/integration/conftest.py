@@ -1,0 +1,95 @@
+"""Real servers for the whole run, each started when the first test asks for it."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from common.amqp.topology import QUEUES, dead_letter_queue
+from private_servers.errors import PrivateServerError
+from private_servers.postgres import Postgres
+from private_servers.rabbitmq import RabbitMQ
+from private_servers.server import PrivateServer
+
+
+@contextmanager
+def _running(server: PrivateServer) -> Iterator[None]:
+    """Where it cannot run, its tests are skipped; but a build machine that cannot run it is broken."""
+    try:
+        server.start()
+    except PrivateServerError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error).splitlines()[0])
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitMQ]:
+    server = RabbitMQ()
+    with _running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    server = Postgres()
+    with _running(server):
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: Postgres) -> Iterator[str]:
+    """An empty database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+async def rabbitmq(rabbitmq_server: RabbitMQ) -> AsyncIterator[RabbitMQ]:
+    """The broker, running and without our queues; whatever the test before did to it."""
+    rabbitmq_server.resume()
+    await asyncio.to_thread(rabbitmq_server.start)
+    async with await aio_pika.connect(rabbitmq_server.url) as connection:
+        channel = await connection.channel()
+        for queue in QUEUES:
+            for name in (queue, dead_letter_queue(queue)):
+                await channel.queue_delete(name)
+    yield rabbitmq_server
+    rabbitmq_server.resume()
+
+
+@pytest.fixture
+def taken(rabbitmq: RabbitMQ) -> Callable[[str], Awaitable[list[AbstractIncomingMessage]]]:
+    """Take all messages that are ready in a queue."""
+
+    async def take(queue: str) -> list[AbstractIncomingMessage]:
+        found = []
+        async with await aio_pika.connect(rabbitmq.url) as connection:
+            channel = await connection.channel()
+            while message := await (await channel.get_queue(queue)).get(fail=False):
+                await message.ack()
+                found.append(message)
+        return found
+
+    return take
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]:
+    """Wait until something holds; the test's own time limit is the only one."""
+
+    async def wait(holds: Callable[[], Awaitable[object]]) -> None:
+        while not await holds():  # noqa: ASYNC110 - any fact, also one of another process
+            await asyncio.sleep(0.05)
+
+    return wait

@@ -1,0 +1,64 @@
+"""The simulator's budget: a sliding window, and a penalty that every request restarts."""
+
+from simulator.rate_limits import Bucket, RateLimits, most_in_a_window
+
+
+def bucket() -> Bucket:
+    return Bucket(limit=10, window=60.0, penalty=60.0)
+
+
+def test_ten_requests_are_granted_and_the_eleventh_is_refused() -> None:
+    heavy = bucket()
+    assert [heavy.admit(float(second)) for second in range(11)] == [True] * 10 + [False]
+
+
+def test_the_window_slides_so_a_place_is_free_when_its_request_is_sixty_seconds_old() -> None:
+    heavy = bucket()
+    for second in range(10):
+        heavy.admit(float(second))
+    assert heavy.admit(60.0)
+    assert not heavy.admit(60.5)
+
+
+def test_asking_again_during_the_penalty_restarts_it() -> None:
+    heavy = bucket()
+    for _ in range(11):
+        heavy.admit(0.0)
+    assert not heavy.admit(59.0)
+    assert not heavy.admit(118.0)
+    assert heavy.admit(178.0)
+
+
+def test_waiting_out_the_penalty_opens_the_group() -> None:
+    heavy = bucket()
+    for _ in range(11):
+        heavy.admit(0.0)
+    assert heavy.admit(60.0)
+    assert len(heavy.refusals) == 1
+
+
+def test_the_most_in_a_window_counts_granted_requests_in_any_window_not_only_in_whole_minutes() -> None:
+    assert most_in_a_window([0.0, 50.0, 55.0, 61.0, 62.0, 109.0], 60.0) == 5
+    assert most_in_a_window([], 60.0) == 0
+    assert most_in_a_window([0.0, 60.0], 60.0) == 1
+
+
+def test_speed_shortens_window_and_penalty() -> None:
+    limits = RateLimits(speed=60)
+    heavy = limits.bucket("user", "app", "heavy")
+    assert (heavy.limit, heavy.window, heavy.penalty) == (10, 1.0, 1.0)
+
+
+def test_users_apps_and_groups_have_budgets_of_their_own() -> None:
+    limits = RateLimits(speed=1)
+    for _ in range(11):
+        limits.bucket("one", "app", "heavy").admit(0.0)
+    for other in (("two", "app", "heavy"), ("one", "other", "heavy"), ("one", "app", "light")):
+        assert limits.bucket(*other).admit(0.0)
+
+
+def test_a_changed_limit_counts_at_once_for_known_users() -> None:
+    limits = RateLimits(speed=1)
+    heavy = limits.bucket("user", "app", "heavy")
+    limits.set_limits({"heavy": 2})
+    assert [heavy.admit(0.0) for _ in range(3)] == [True, True, False]
