@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from private_servers.ports import free_ports
 from private_servers.postgres import Postgres
@@ -26,15 +27,38 @@ TOKEN: Final = "demo-verification-token"  # noqa: S105 - known to nobody but pro
 START_WITHIN: Final = 30.0
 
 
-class Pipeline:
-    """RabbitMQ, Postgres, perhaps S3, the simulator, and any number of processes of each service."""
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The private servers below a pipeline."""
 
-    def __init__(self, folder: Path, *, storage: Literal["file", "s3"] = "file", audio: Path | None = None) -> None:
+    rabbitmq: RabbitMQ
+    postgres: Postgres
+    s3: RcloneS3 | None = None
+
+
+class Pipeline:
+    """RabbitMQ, Postgres, perhaps S3, the simulator, and any number of processes of each service.
+
+    Servers that are given run already and outlive it; otherwise it starts and stops its own. `settings` are those of
+    all services that differ from the usual ones.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        storage: Literal["file", "s3"] = "file",
+        audio: Path | None = None,
+        servers: Servers | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
-        self.rabbitmq = RabbitMQ()
-        self.postgres = Postgres(durable=True)
-        self.s3 = RcloneS3() if storage == "s3" else None
+        self._borrowed = servers is not None
+        servers = servers or Servers(RabbitMQ(), Postgres(durable=True), RcloneS3() if storage == "s3" else None)
+        self.rabbitmq, self.postgres = servers.rabbitmq, servers.postgres
+        self.s3 = servers.s3 if storage == "s3" else None
         self.audio = audio or folder / "audio"
+        self.settings = dict(settings or {})
         self.services: dict[str, Process] = {}
         self.simulator: dict[str, str] = {}
         (self.webhook_port,) = free_ports(1)
@@ -43,7 +67,7 @@ class Pipeline:
 
     def __enter__(self) -> Self:
         try:
-            for server in (self.rabbitmq, self.postgres, self.s3):
+            for server in () if self._borrowed else (self.rabbitmq, self.postgres, self.s3):
                 if server is not None:
                     self._stack.enter_context(server)
             if self.s3 is not None:
@@ -93,7 +117,7 @@ class Pipeline:
                 "RC_CLIENT_SECRET": self.simulator["client_secret"],
                 "RC_JWT": self.simulator["jwt"],
             }
-        return settings
+        return settings | self.settings
 
     def _storage(self) -> dict[str, str]:
         if self.s3 is None:
@@ -121,17 +145,47 @@ class Pipeline:
 
     def start(self, service: str, name: str | None = None, **settings: str) -> Process:
         """Start one more process of a service, named after it unless told otherwise, and return once it is at work."""
+        process = self.launch(service, name, **settings)
+        self.wait_ready(name or service)
+        return process
+
+    def start_all(self, *services: str) -> None:
+        """Start one process of each service and return once all are at work.
+
+        The receiver comes before the others: RingCentral makes a subscription only for one that answers.
+        """
+        for group in (
+            [name for name in services if name == "webhook"],
+            [name for name in services if name != "webhook"],
+        ):
+            for service in group:
+                self.launch(service)
+            for service in group:
+                self.wait_ready(service)
+
+    def launch(self, service: str, name: str | None = None, **settings: str) -> Process:
+        """Start one more process of a service and do not wait for it. A name may be used again after its end."""
         name = name or service
         environment = self.environment | {"HTTP_PORT": str(self.webhook_port)} | settings
-        process = self._run(name, ["-m", f"services.{service}"], environment)
-        self.services[name] = process
+        self.services[name] = self._run(name, ["-m", f"services.{service}"], environment)
+        return self.services[name]
+
+    def wait_ready(self, name: str) -> None:
+        """Return once a process that was launched is at work."""
+        process = self.services[name]
         process.wait_until(lambda: _ready(process.log), within=START_WITHIN, name=name)
-        return process
+
+    def kill(self, *names: str) -> None:
+        """End processes as a power cut would."""
+        for name in names:
+            self.services[name].end(signal.SIGKILL)
+
+    def told(self, name: str, event: str) -> list[dict[str, Any]]:
+        """What a process has said of an event in its log, line by line."""
+        return [line for line in events_of(self.services[name].log) if line.get("event") == event]
 
     def ask_simulator(self, path: str, order: Mapping[str, Any] | None = None) -> Any:
         """Ask the simulator's control endpoint; with an order, it is a POST."""
-        from urllib.request import Request
-
         body = None if order is None else json.dumps(order).encode()
         request = Request(f"{self.simulator['url']}{path}", data=body, headers={"Content-Type": "application/json"})  # noqa: S310 - the simulator's own address
         with urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
