@@ -37,6 +37,7 @@ class Publisher:
         #: Of the present connection; each has its own, so that what an old one does late harms no new one.
         self._lost = asyncio.Event()
         self._ready = asyncio.Event()
+        self._confirmed = False  # whether the present connection has brought anything into a queue
 
     @property
     def connected(self) -> bool:
@@ -69,11 +70,14 @@ class Publisher:
         except BROKER_AWAY as error:
             PUBLISHED.labels(queue, "unconfirmed").inc()
             if not isinstance(error, TimeoutError):
-                self._lose(lost)
+                self._lose(lost, type(error).__name__)
             raise NotConfirmed(f"the broker did not confirm: {type(error).__name__}") from None
+        self._confirmed = True
         PUBLISHED.labels(queue, "confirmed").inc()
 
-    def _lose(self, lost: asyncio.Event) -> None:
+    def _lose(self, lost: asyncio.Event, cause: str) -> None:
+        if not lost.is_set():
+            structlog.get_logger().warning("broker_lost", role="publisher", cause=cause)
         if lost is self._lost:
             self._ready.clear()
         lost.set()
@@ -91,15 +95,18 @@ class Publisher:
                 await self._close()
                 await asyncio.sleep(next(waits))
                 continue
-            waits = pauses()
             lost = self._lost = asyncio.Event()
+            self._confirmed = False
             for closable in (self._connection, self._channel):
-                closable.close_callbacks.add(lambda *_, lost=lost: self._lose(lost))
+                closable.close_callbacks.add(lambda _, error=None, lost=lost: self._lose(lost, type(error).__name__))
             self._ready.set()
             log.info("broker_connected", role="publisher")
             await lost.wait()
-            log.warning("broker_lost", role="publisher")
             await self._close()
+            if self._confirmed:
+                waits = pauses()
+            # A broker that takes connections but no messages would otherwise be asked again without end.
+            await asyncio.sleep(next(waits))
 
     async def aclose(self) -> None:
         """Close the connection."""

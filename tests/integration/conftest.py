@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from common.amqp.topology import QUEUES, dead_letter_queue
 from private_servers.errors import PrivateServerError
@@ -76,7 +77,11 @@ def taken(rabbitmq: RabbitMQ) -> Callable[[str], Awaitable[list[AbstractIncoming
         found = []
         async with await aio_pika.connect(rabbitmq.url) as connection:
             channel = await connection.channel()
-            while message := await (await channel.get_queue(queue)).get(fail=False):
+            try:
+                found_queue = await channel.get_queue(queue)
+            except ChannelNotFoundEntity:  # nobody has declared it yet.
+                return []
+            while message := await found_queue.get(fail=False):
                 await message.ack()
                 found.append(message)
         return found

@@ -1,0 +1,91 @@
+"""One request, from its head to its answer. The order of the checks is the point of this file.
+
+The token comes before the body, so that whoever has none costs us nothing and learns nothing. Only a handshake needs no
+token, no broker and no spool: RingCentral sends it while a subscription is being made.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from aiohttp import web
+
+from common.clock import Clock
+from common.messages import InsightsReceived
+from common.telemetry.metrics import WEBHOOK_ANSWER_SECONDS, WEBHOOK_REQUESTS
+from services.webhook.answers import Outcome, Refused, accept, refuse
+from services.webhook.authenticity import VALIDATION, demand_echoable, demand_token, echo_of
+from services.webhook.body import demand_size, first_bytes, whole_body
+from services.webhook.envelope import read_envelope
+from services.webhook.keep import ANSWER_WITHIN, Keeper
+from services.webhook.refusals import Refusals
+
+
+class Receiver:
+    """Answers the requests of one account's subscription."""
+
+    def __init__(self, account_id: str, tokens: Sequence[str], keeper: Keeper, clock: Clock) -> None:
+        self._account_id = account_id
+        self._tokens = tuple(tokens)
+        self._keeper = keeper
+        self._clock = clock
+        self._refusals = Refusals()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer a request, whatever it is; takes 2 s at most, 3 s when its body came slowly."""
+        started = time.monotonic()
+        log = structlog.get_logger()
+        try:
+            outcome = await self._receive(request, started)
+            response = accept(outcome, echo_of(request.headers))
+        except Refused as refusal:
+            outcome, response = refusal.outcome, refuse(refusal)
+            self._refusals.note(outcome, time.monotonic())
+        except Exception:
+            log.exception("receiving_failed")
+            outcome, response = Outcome.FAILED, refuse(Refused(Outcome.FAILED, "the receiver failed"))
+        WEBHOOK_REQUESTS.labels(outcome.value).inc()
+        WEBHOOK_ANSWER_SECONDS.observe(time.monotonic() - started)
+        return response
+
+    async def _receive(self, request: web.Request, started: float) -> Outcome:
+        if request.method != "POST":
+            raise Refused(Outcome.WRONG_METHOD, "only POST is understood here")
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                raw = await self._body(request)
+        except TimeoutError:
+            raise Refused(Outcome.TOO_SLOW, "the body did not arrive in time") from None
+        if raw is None:
+            return Outcome.HANDSHAKE
+        envelope = read_envelope(raw, self._account_id)
+        outcome = Outcome.IGNORED
+        if envelope.is_insights:
+            message = InsightsReceived(raw=raw, account_id=self._account_id, received_at=self._clock.now())
+            outcome = await self._keeper.keep(message, time.monotonic() - started)
+        structlog.get_logger().info(
+            "event_accepted",
+            outcome=outcome.value,
+            uuid=envelope.uuid,
+            bytes=len(raw),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return outcome
+
+    async def _body(self, request: web.Request) -> bytes | None:
+        """The body of a request that may be here, or None for a handshake."""
+        if VALIDATION in request.headers:
+            # What it is, a challenge or the secret of an event, shows in whether anything follows.
+            first = await first_bytes(request)
+            if not first:
+                demand_echoable(request.headers)
+                return None
+            demand_token(request.headers, self._tokens)
+        else:
+            demand_token(request.headers, self._tokens)
+            first = b""
+        if request.content_type != "application/json":
+            raise Refused(Outcome.WRONG_MEDIA_TYPE, "the media type is not application/json")
+        demand_size(request.content_length)
+        return await whole_body(request, first)

@@ -1,0 +1,54 @@
+"""The public port: one endpoint, nothing else. No access log: accepted events have a line each."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from services.webhook.receive import Receiver
+
+PATH: Final = "/api/rc/webhook"
+
+#: Seconds for which an idle connection is kept, and for a new one to send its head: longer than the 60 s after which
+#: usual load balancers close theirs, so that they never send into a connection that we are closing.
+_KEEP_ALIVE: Final = 75.0
+#: Seconds that requests in hand may take at the end; the slowest answer takes 3.
+_FINISH_WITHIN: Final = 5.0
+
+
+@asynccontextmanager
+async def serve_endpoint(host: str, port: int, receiver: Receiver) -> AsyncIterator[int]:
+    """Serve while the block lasts, then finish what is in hand; yields the port, which matters when 0 was asked for."""
+    application = web.Application()
+    application.router.add_route("*", PATH, receiver.handle)
+    application.on_response_prepare.append(_trim)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        logger=_quiet(),
+        keepalive_timeout=_KEEP_ALIVE,
+        shutdown_timeout=_FINISH_WITHIN,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound: int = runner.addresses[0][1]
+        structlog.get_logger().info("endpoint_opened", host=host, port=bound, path=PATH)
+        yield bound
+    finally:
+        await runner.cleanup()
+
+
+async def _trim(_request: web.Request, response: web.StreamResponse) -> None:
+    """The handshake's answer must be small (facts 2.1), and nobody needs to know which server this is."""
+    response.headers.popall("Server", None)
+
+
+def _quiet() -> logging.Logger:
+    """The server's own log, all but shut: it has a trace per malformed request, enough to fill a disk."""
+    logger = logging.getLogger("services.webhook.server")
+    logger.setLevel(logging.CRITICAL)
+    return logger
