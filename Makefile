@@ -33,7 +33,7 @@ bench-memory: setup ## stream one recording of 1 GB and print the downloader's p
 	@$(PYTHON) -m benchmarks.memory
 
 image: ## build the one image of all services
-	@docker build --tag ringvault .
+	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .
 
 compose-demo: image ## the demonstration in containers
 	@docker compose --profile demo up --build --exit-code-from demo --scale downloader=3

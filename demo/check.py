@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from common.database.pool import Pool
-from common.storage.interface import Storage
+from common.storage.interface import Storage, StorageError
 
 _ROWS: Final = """
 SELECT source_record_id, audio_state, audio_object, audio_bytes, audio_sha256, audio_reason, insights_state, insights,
@@ -76,6 +76,8 @@ async def _audio_faults(recording: Mapping[str, Any], row: asyncpg.Record | None
             digest.update(chunk)
     except FileNotFoundError:
         return ["the object is not there"]
+    except StorageError as error:
+        return [str(error)]
     return [] if digest.hexdigest() == recording["sha256"] else ["the object holds other bytes than RingCentral's"]
 
 
