@@ -1,0 +1,180 @@
+"""One download job at a time: the simulator's answers, a real Postgres, a folder as storage, and what the row says."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.clock import SystemClock
+from common.database.migrate import migrate
+from common.database.pool import Pool, open_pool
+from common.database.recordings import Said, merge_sayings
+from common.merge import Saying
+from common.messages import DownloadRecording
+from common.ringcentral.client import open_ringcentral
+from common.settings import RingCentralSettings
+from common.storage.open import open_storage
+from common.telemetry.health import Work
+from services.downloader.handle import Downloads, handle
+from simulator import Simulator, SimulatorOptions
+
+COMPANY = SimulatorOptions(recordings=3, span=60, history=6000, elapsed=6000, speed=300, seed=5)
+Row = dict[str, Any]
+Download = Callable[[], Awaitable[Row]]
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    await migrate(database_url)
+    async with open_pool(database_url, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(COMPANY) as running:
+        yield running
+
+
+@pytest.fixture
+async def recording(simulator: Simulator, pool: Pool) -> dict[str, Any]:
+    """A recording that the simulator has, as the call log tells of it."""
+    found: dict[str, Any] = (await simulator.truth())["recordings"][0]
+    await tell_of(pool, f"{simulator.url}/restapi/v1.0/account/700100200/recording/{found['id']}/content", found["id"])
+    return found
+
+
+async def tell_of(pool: Pool, uri: str, recording_id: str, modified: str = "1") -> None:
+    saying = Saying("call_log", modified, {"audio_content_uri": uri})
+    async with pool.acquire() as connection, connection.transaction():
+        said = [Said(("pbx", recording_id), saying)]
+        await merge_sayings(connection, "700100200", said, datetime.now(UTC) - timedelta(seconds=1))
+
+
+@pytest.fixture
+async def download(
+    simulator: Simulator, pool: Pool, recording: dict[str, Any], tmp_path: Path
+) -> AsyncIterator[Download]:
+    """Handle one job for the recording, and say what its row tells then."""
+    options = simulator.options
+    settings = RingCentralSettings.model_validate(
+        {
+            "RC_SERVER_URL": simulator.url,
+            "RC_ACCOUNT_ID": options.account_id,
+            "RC_CLIENT_ID": options.client_id,
+            "RC_CLIENT_SECRET": options.client_secret,
+            "RC_JWT": options.jwt,
+        }
+    )
+    async with (
+        open_storage(tmp_path.as_uri()) as storage,
+        open_ringcentral(settings, pool, SystemClock()) as client,
+    ):
+        downloads = Downloads(pool, client, storage, SystemClock())
+
+        async def once() -> Row:
+            await handle(downloads, [DownloadRecording("700100200", "pbx", recording["id"])], Work())
+            return dict(await pool.fetchrow("SELECT * FROM recordings") or {})
+
+        yield once
+
+
+def fault(simulator: Simulator, kind: str, **parameters: Any) -> None:
+    simulator.world.faults.add({"endpoint": "recording.content", "kind": kind, "times": 1, **parameters})
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_a_recording_is_stored_byte_for_byte(
+    recording: dict[str, Any], download: Download, tmp_path: Path
+) -> None:
+    row = await download()
+
+    (file,) = files(tmp_path)
+    assert (row["audio_state"], row["audio_attempts"], row["audio_reason"]) == ("stored", 1, None)
+    assert (row["audio_sha256"], row["audio_bytes"]) == (recording["sha256"], recording["bytes"])
+    assert (file.relative_to(tmp_path).as_posix(), file.stat().st_size) == (row["audio_object"], recording["bytes"])
+    assert row["audio_content_type"] == recording["content_type"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("json200", "the answer is not audio"),
+        ("wrong_type", "the answer is not audio"),
+        ("empty", "empty"),
+        ("cut", "broke off"),
+        ("drop", "gave no answer"),
+    ],
+)
+async def test_what_is_not_the_recording_is_not_stored_but_tried_again(
+    simulator: Simulator, download: Download, tmp_path: Path, kind: str, reason: str
+) -> None:
+    fault(simulator, kind)
+
+    row = await download()
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
+    assert reason in row["audio_reason"]
+    assert timedelta(seconds=5) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=10)
+    assert (row["audio_claim"], row["audio_announced_at"]) == (None, None)
+    assert files(tmp_path) == []
+
+
+async def test_audio_that_is_not_ready_yet_is_tried_on_its_own_schedule(
+    simulator: Simulator, download: Download
+) -> None:
+    fault(simulator, "status", status=404)
+
+    row = await download()
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
+    assert timedelta(seconds=20) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=30)
+
+
+async def test_a_throttled_attempt_does_not_count(simulator: Simulator, download: Download) -> None:
+    fault(simulator, "429")
+
+    row = await download()
+
+    assert (row["audio_state"], row["audio_attempts"], row["audio_claim"]) == ("pending", 0, None)
+    assert row["audio_due_at"] > datetime.now(UTC)
+
+
+async def test_a_failed_attempt_is_made_good_by_the_next(
+    simulator: Simulator, pool: Pool, recording: dict[str, Any], download: Download
+) -> None:
+    fault(simulator, "cut")
+    await download()
+    await pool.execute("UPDATE recordings SET audio_due_at = now() - interval '1 second'")
+
+    row = await download()
+
+    assert (row["audio_state"], row["audio_attempts"], row["audio_sha256"]) == ("stored", 2, recording["sha256"])
+
+
+async def test_a_job_for_what_is_stored_changes_nothing(download: Download) -> None:
+    first = await download()
+
+    assert await download() == first
+
+
+async def test_a_foreign_host_is_refused_on_the_row_and_healed_by_a_better_uri(
+    simulator: Simulator, pool: Pool, recording: dict[str, Any], download: Download
+) -> None:
+    good = await pool.fetchval("SELECT audio_content_uri FROM recordings")
+    await tell_of(pool, "https://elsewhere.example/audio", recording["id"], modified="2")
+
+    refused = await download()
+    await tell_of(pool, good, recording["id"], modified="3")
+    await pool.execute("UPDATE recordings SET audio_due_at = now() - interval '1 second'")
+    healed = await download()
+
+    assert refused["audio_state"] == "pending"
+    assert "elsewhere.example is not in RC_MEDIA_HOSTS" in refused["audio_reason"]
+    assert simulator.world.requests["recording.content"] == 1
+    assert healed["audio_state"] == "stored"
