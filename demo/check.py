@@ -70,15 +70,19 @@ async def _audio_faults(recording: Mapping[str, Any], row: asyncpg.Record | None
         return ["the row tells another length or sha256 than RingCentral's"]
     if row["call_log_id"] not in recording["call_log_ids"]:
         return ["the row belongs to another call"]
+    return await _object_faults(row["audio_object"], recording["sha256"], storage)
+
+
+async def _object_faults(name: str, sha256: str, storage: Storage) -> list[str]:
     digest = hashlib.sha256()
     try:
-        async for chunk in storage.read(row["audio_object"]):
+        async for chunk in storage.read(name):
             digest.update(chunk)
     except FileNotFoundError:
         return ["the object is not there"]
     except StorageError as error:
         return [str(error)]
-    return [] if digest.hexdigest() == recording["sha256"] else ["the object holds other bytes than RingCentral's"]
+    return [] if digest.hexdigest() == sha256 else ["the object holds other bytes than RingCentral's"]
 
 
 def _insight_faults(recording: Mapping[str, Any], row: asyncpg.Record | None) -> list[str]:
