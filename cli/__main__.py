@@ -47,6 +47,17 @@ def migrate() -> None:
     typer.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
+@app.command(
+    # The simulator reads its own options, its --help among them: it is no part of the product and knows nothing of it.
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def simulator(context: typer.Context) -> None:
+    """Run a RingCentral on this machine, until Ctrl-C; see docs/simulator.md and --help of this command."""
+    from simulator.__main__ import main as run
+
+    sys.exit(run(context.args, "ringvault simulator"))
+
+
 def main() -> None:
     """Run the command; a fault that a person can mend is one sentence on stderr."""
     try:

@@ -4,18 +4,19 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from simulator.options import SimulatorOptions, read_options
 from simulator.simulator import Simulator
 
 
-def main() -> int:
-    options = read_options(sys.argv[1:], os.environ)
+def main(arguments: Sequence[str], program: str = "simulator") -> int:
+    """The exit status; what cannot be is one sentence on stderr. ``--help`` and unknown options raise SystemExit."""
+    options = read_options(arguments, os.environ, program)
     try:
-        options.jwts()
         asyncio.run(_run(options))
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"simulator: {error}\n")
+        sys.stderr.write(f"{program}: {error}\n")
         return 1
     return 0
 
@@ -31,4 +32,4 @@ async def _run(options: SimulatorOptions) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

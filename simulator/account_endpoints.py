@@ -83,10 +83,8 @@ async def check_permission(world: World, incoming: Incoming) -> Answer:
 
 async def insights_of_record(world: World, incoming: Incoming) -> Answer:
     wanted = _wanted(incoming)
-    recording = world.company.recordings.get(incoming.path("record_id"))
-    found = None
-    if recording and incoming.path("domain") == "pbx":
-        found = resource(world.company, recording, world.clock.now(), wanted)
+    recording = world.company.record_of(incoming.path("domain"), incoming.path("record_id"))
+    found = resource(world.company, recording, world.clock.now(), wanted) if recording else None
     if found is None:
         raise _no_insights("sourceRecordId")
     return json_answer(found)
@@ -94,10 +92,10 @@ async def insights_of_record(world: World, incoming: Incoming) -> Answer:
 
 async def insights_of_session(world: World, incoming: Incoming) -> Answer:
     wanted = _wanted(incoming)
-    recordings = world.company.recordings_of_session(incoming.path("session_id"))
+    recordings = world.company.records_of_session(incoming.path("domain"), incoming.path("session_id"))
     now = world.clock.now()
     found = [one for recording in recordings if (one := resource(world.company, recording, now, wanted))]
-    if not found or incoming.path("domain") != "pbx":
+    if not found:
         raise _no_insights("sourceSessionId")
     paging = {
         "page": 1,

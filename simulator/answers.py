@@ -26,10 +26,10 @@ def bytes_answer(body: bytes, content_type: str, status: int = 200, headers: dic
     return Answer(status, {"Content-Type": content_type, **(headers or {})}, len(body), lambda: iter((body,)))
 
 
-async def begin(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Sends status and headers, with the length that ``size`` promises."""
+async def begin(request: web.Request, answer: Answer, *, sized: bool = True) -> web.StreamResponse:
+    """Sends status and headers, with the length that ``size`` promises, or in chunks without one."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    if answer.status != 204:
+    if answer.status != 204 and sized:
         response.content_length = answer.size
     await response.prepare(request)
     return response

@@ -34,7 +34,7 @@ class Page:
 
 async def list_call_log(world: World, incoming: Incoming) -> Answer:
     """The newest call first. Totals are left out, as RingCentral does."""
-    tests = _tests(world, incoming)
+    tests = [*_tests(world, incoming), _deleted_test(incoming)]
     now = world.clock.now()
     found = [visible for visible in visible_calls(world, now) if all(test(*visible) for test in tests)]
     found.sort(key=lambda visible: (-visible[0].started_at, visible[0].id))
@@ -129,6 +129,12 @@ def _tests(world: World, incoming: Incoming) -> list[Test]:
         categories_test(incoming),
         *_value_tests(incoming),
     ]
+
+
+def _deleted_test(incoming: Incoming) -> Test:
+    """Deleted records are shown on request only."""
+    shown = (incoming.query("showDeleted") or "").lower() == "true"
+    return lambda _call, revision: shown or not revision.deleted
 
 
 def _window_test(world: World, incoming: Incoming) -> Test:

@@ -41,7 +41,12 @@ class Position:
 
 
 async def extract_sync(world: World, incoming: Incoming) -> Answer:
-    """FSync from a date, ISync from a token. A token of another user or app, or a rejected one, is 400 CLG-101."""
+    """FSync from a date, ISync from a token. A token of another user or app, or a rejected one, is 400 CLG-101.
+
+    Deleted records are told to ISync requests only, marked as deleted (the specification's CallLogRecord).
+    """
+    if world.without_extract_sync:
+        raise _away(world.without_extract_sync)
     owner = f"{incoming.session.user.extension_id}/{incoming.session.app}"
     kind = one_of(incoming, "syncType", ("FSync", "ISync"))
     if kind == "ISync":
@@ -58,7 +63,9 @@ async def extract_sync(world: World, incoming: Incoming) -> Answer:
     body = {
         "uri": f"{renderer.base}/call-log-extract-sync",
         "records": [
-            renderer.record(call, revision, detailed=detailed) for call, revision in shown if wanted(call, revision)
+            renderer.record(call, revision, detailed=detailed)
+            for call, revision in shown
+            if wanted(call, revision) and (kind == "ISync" or not revision.deleted)
         ],
         "syncInfo": {
             "syncType": kind,
@@ -91,6 +98,13 @@ def read_token(token: str, owner: str, epoch: int) -> Position:
     if position is None or (position.owner, position.epoch) != (owner, epoch):
         raise Refusal(400, "CLG-101", "Parameter [syncToken] is invalid", parameterName="syncToken")
     return position
+
+
+def _away(status: int) -> Refusal:
+    """What an account without this endpoint answers; which of the two is not known."""
+    if status == 403:
+        return Refusal(403, "CMN-109", "Feature [CallLogExtractSync] is not available for the account")
+    return Refusal(404, "CMN-120", "Invalid URI")
 
 
 def _modified(visible: Visible) -> int:

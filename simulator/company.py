@@ -15,9 +15,12 @@ class Extension:
     licensed: bool
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recording:
-    """``ended_at``: metadata exists from here; ``ready_at``: the audio can be had."""
+    """``ended_at``: metadata exists from here; ``ready_at``: the audio can be had; ``gone_at``: it never can again.
+
+    ``gone_because`` says in words why. Outside ``pbx`` there is no audio to fetch.
+    """
 
     id: str
     mode: str
@@ -25,6 +28,12 @@ class Recording:
     extension: Extension
     ended_at: float
     ready_at: float
+    domain: str = "pbx"
+    gone_at: float | None = None
+    gone_because: str = ""
+
+    def is_gone(self, now: float) -> bool:
+        return self.gone_at is not None and self.gone_at <= now
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,16 @@ class Revision:
     with_recording: bool = True
     finished: bool = True
     legs: int = 2
+    deleted: bool = False
+    result: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
-    """One call-log record over its whole life. ``leg_recording`` is a second one, listed on the last leg only."""
+    """One call-log record over its whole life. ``leg_recording`` is a second one, listed on the last leg only.
+
+    ``nulls``: its record has nulls where the specification forbids them.
+    """
 
     id: str
     session_id: str
@@ -56,6 +70,7 @@ class Call:
     short_recording: bool = False
     ai_notes: bool = False
     queue: bool = False
+    nulls: bool = False
 
     @property
     def party_id(self) -> str:
@@ -73,10 +88,18 @@ class Call:
         due = [revision for revision in self.revisions if revision.at <= now]
         return due[-1] if due else None
 
+    def write_again(self, revision: Revision) -> None:
+        """The record is written anew at the revision's moment, which must not lie before those it has."""
+        self.revisions = (*self.revisions, revision)
+
 
 @dataclass
 class InsightEvent:
-    """One notification about one recording; ``kinds`` are what its payload holds."""
+    """One notification about one recording; ``kinds`` are what its payload holds.
+
+    ``fault`` is what shall go wrong with it on its way (see ``event_faults``), ``lost`` that it was never sent;
+    ``nulls``: facts of its payload are null where the specification forbids it.
+    """
 
     uuid: str
     at: float
@@ -86,11 +109,17 @@ class InsightEvent:
     old_spelling: bool
     delivered: bool = False
     tries: int = 0
+    fault: str = ""
+    lost: bool = False
+    nulls: bool = False
 
 
 @dataclass
 class Company:
-    """All of it, and the ways to find a part. ``last_moment`` is when the last planned thing happens."""
+    """All of it, and the ways to find a part. ``last_moment`` is when the last planned thing happens.
+
+    ``conversations`` are those of other domains than ``pbx``, by the id of their record.
+    """
 
     account_id: str
     extensions: list[Extension]
@@ -100,29 +129,32 @@ class Company:
     calls_by_id: dict[str, Call] = field(default_factory=dict)
     calls_by_recording: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
     events_by_recording: dict[str, list[InsightEvent]] = field(default_factory=lambda: defaultdict(list))
+    conversations: dict[str, Recording] = field(default_factory=dict)
     last_moment: float = 0.0
 
     def add_call(self, call: Call) -> None:
         self.calls.append(call)
         self.calls_by_id[call.id] = call
-        self._happens(call.revisions[-1].at)
+        self.happens(call.revisions[-1].at)
         for recording in call.recordings():
             self.recordings[recording.id] = recording
             self.calls_by_recording[recording.id].append(call)
-            self._happens(recording.ready_at)
+            self.happens(recording.ready_at)
 
     def add_event(self, event: InsightEvent) -> None:
         self.events.append(event)
         self.events_by_recording[event.recording.id].append(event)
-        self._happens(event.at)
+        self.happens(event.at)
 
-    def recordings_of_session(self, telephony_session_id: str) -> list[Recording]:
-        return [
-            recording
-            for call in self.calls
-            if call.telephony_session_id == telephony_session_id
-            for recording in call.recordings()
-        ]
+    def record_of(self, domain: str, record_id: str) -> Recording | None:
+        """What insights can be about."""
+        found = self.recordings.get(record_id) or self.conversations.get(record_id)
+        return found if found and found.domain == domain else None
 
-    def _happens(self, moment: float) -> None:
+    def records_of_session(self, domain: str, session_id: str) -> list[Recording]:
+        of_session = [event.recording for event in self.events if event.call.telephony_session_id == session_id]
+        return list({one.id: one for one in of_session if one.domain == domain}.values())
+
+    def happens(self, moment: float) -> None:
+        """Something is planned for that moment: only after it has all happened."""
         self.last_moment = max(self.last_moment, moment)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from simulator import orders
+from simulator import company_orders, orders, user_orders
 from simulator.truth import truth
 from simulator.world import World
 
@@ -22,14 +22,25 @@ def control_routes(world: World) -> list[web.RouteDef]:
         web.get("/simulator/subscriptions", _get(world, list_all_subscriptions)),
         web.post("/simulator/clock", _post(world, advance_clock)),
         web.post("/simulator/limits", _post(world, set_limits)),
-        web.post("/simulator/permissions", _post(world, set_permissions)),
+        web.post("/simulator/permissions", _post(world, user_orders.set_permissions)),
+        web.post("/simulator/users", _post(world, user_orders.change_users)),
+        web.post("/simulator/jwts", _post(world, user_orders.change_jwts)),
+        web.post("/simulator/client-secrets", _post(world, user_orders.change_client_secrets)),
+        web.post("/simulator/sessions", _post(world, user_orders.take_sessions)),
         web.post("/simulator/calls", _post(world, orders.order_calls)),
+        web.post("/simulator/calls/delete", _post(world, company_orders.delete_calls)),
+        web.post("/simulator/calls/rewrite", _post(world, company_orders.rewrite_calls)),
         web.post("/simulator/recordings", _post(world, orders.order_recording)),
+        web.post("/simulator/recordings/expire", _post(world, company_orders.expire_recordings)),
         web.post("/simulator/events", _post(world, orders.resend_events)),
+        web.post("/simulator/events/faults", _post(world, company_orders.order_event_faults)),
+        web.post("/simulator/events/foreign", _post(world, company_orders.send_foreign_events)),
+        web.post("/simulator/conversations", _post(world, company_orders.order_conversations)),
         web.post("/simulator/faults", _post(world, add_faults)),
         web.delete("/simulator/faults", _get(world, clear_faults)),
-        web.post("/simulator/tokens/drop", _post(world, drop_tokens)),
+        web.post("/simulator/tokens/drop", _post(world, user_orders.drop_tokens)),
         web.post("/simulator/sync-tokens/reject", _post(world, reject_sync_tokens)),
+        web.post("/simulator/extract-sync", _post(world, set_extract_sync)),
         web.post("/simulator/subscriptions/blacklist", _post(world, blacklist)),
     ]
 
@@ -39,13 +50,18 @@ async def health(world: World) -> Reply:
 
 
 async def counts(world: World) -> Reply:
+    """What was asked, answered and refused. Of ``refused``, the part ``…_on_the_wire`` had arrived before a 429 was
+    answered, or within 50 ms after it; ``…_over_limit`` and ``…_later`` are what a client could have known.
+    """
     return {
         "requests": dict(world.requests),
         "answers": dict(world.answers),
         "groups": world.limits.report(),
-        "refused": sum(len(bucket.refusals) for bucket in world.limits.buckets.values()),
+        **world.limits.refusals(),
         "faults": dict(world.faults.happened),
-        "faults_left": world.faults.left(),
+        "event_faults": dict(world.announcements.happened),
+        "foreign_events": dict(world.delivery.foreign),
+        "faults_left": [*world.faults.left(), *world.announcements.left()],
         "tokens_minted": world.tokens.minted,
         "sessions": len(world.tokens.sessions),
     }
@@ -80,18 +96,6 @@ async def set_limits(world: World, order: dict[str, int]) -> Reply:
     return {"limits": world.limits.limits}
 
 
-async def set_permissions(world: World, order: Reply) -> Reply:
-    """``revoke`` and ``grant``: names of app scopes and user permissions; ``owner_id``: one user only."""
-    for user in world.tokens.users.values():
-        if order.get("owner_id") in {None, user.extension_id}:
-            user.permissions -= set(order.get("revoke", []))
-            user.permissions |= set(order.get("grant", []))
-    if "owner_id" not in order:
-        world.tokens.scopes -= set(order.get("revoke", []))
-        world.tokens.scopes |= set(order.get("grant", []))
-    return {"scopes": sorted(world.tokens.scopes)}
-
-
 async def add_faults(world: World, order: Reply | list[Reply]) -> Reply:
     """One fault or a list; see ``faults``. An unknown kind is refused with the list of kinds."""
     for one in order if isinstance(order, list) else [order]:
@@ -100,19 +104,24 @@ async def add_faults(world: World, order: Reply | list[Reply]) -> Reply:
 
 
 async def clear_faults(world: World) -> Reply:
+    """Nothing goes wrong any more with requests and events, neither by order nor by the seed."""
     world.faults.clear()
+    world.announcements.clear()
     return {"left": []}
-
-
-async def drop_tokens(world: World, _order: Reply) -> Reply:
-    """All sessions end at once: every token is unknown from now on."""
-    return {"dropped": world.tokens.drop_all()}
 
 
 async def reject_sync_tokens(world: World, _order: Reply) -> Reply:
     """Every sync token issued until now is refused."""
     world.sync_epoch += 1
     return {"epoch": world.sync_epoch}
+
+
+async def set_extract_sync(world: World, order: Reply) -> Reply:
+    """``status`` 403 or 404: the account has no call-log-extract-sync from now on; 0: it has."""
+    if order["status"] not in {0, 403, 404}:
+        raise ValueError("status must be 403 or 404, or 0 for an account that has the endpoint")
+    world.without_extract_sync = order["status"]
+    return {"status": world.without_extract_sync}
 
 
 async def blacklist(world: World, order: Reply) -> Reply:

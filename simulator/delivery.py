@@ -1,6 +1,8 @@
 """Delivery of events to the subscriptions: bounded, unordered, at most once unless retries are switched on."""
 
 import asyncio
+import uuid
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -20,6 +22,8 @@ RECONCILE_SECONDS = 900.0
 
 
 class Delivery:
+    """``foreign`` counts how events of another account were answered, by ``accepted`` and ``refused``."""
+
     def __init__(
         self,
         options: SimulatorOptions,
@@ -33,17 +37,14 @@ class Delivery:
         self._clock = clock
         self._schedule = schedule
         self._company = company
+        self.foreign: Counter[str] = Counter()
         self._subscriptions = subscriptions
         self._client = client
         self._slots = asyncio.Semaphore(options.delivery_concurrency)
 
-    def plan(self, events: list[InsightEvent]) -> None:
-        for event in events:
-            self._schedule.at(event.at, partial(self.announce, event))
-
     async def announce(self, event: InsightEvent) -> None:
         """Sends an insights event to every active subscription that asked for it."""
-        name = insights_event_name(self._company.account_id)
+        name = insights_event_name(self._company.account_id, event.recording.domain)
         body = event_body(self._company, event)
         await asyncio.gather(
             *(
@@ -52,6 +53,24 @@ class Delivery:
                 if one.status == "Active" and self._wants(one, name)
             )
         )
+
+    async def announce_foreign(self, neighbour: Company, event: InsightEvent) -> None:
+        """Sends an event of another account to every address here, as somebody else's subscription would.
+
+        What it is answered does no harm to the subscriptions of this account.
+        """
+        envelope = {
+            "uuid": event.uuid,
+            "event": insights_event_name(neighbour.account_id, event.recording.domain),
+            "timestamp": written(self._clock.now()),
+            "subscriptionId": str(uuid.uuid4()),
+            "ownerId": str(event.call.extension.id),
+            "body": event_body(neighbour, event),
+        }
+        for one in self._subscriptions.living():
+            async with self._slots:
+                reason = await self._client.deliver(one.address, one.verification_token, envelope)
+            self.foreign["accepted" if reason is None else "refused"] += 1
 
     async def send(
         self,
@@ -116,4 +135,4 @@ class Delivery:
         await self.send(subscription, uuid=uuid, name=text, body={"expiresIn": left})
 
     def _wants(self, subscription: Subscription, name: str) -> bool:
-        return any(concrete(text, self._company.account_id, subscription.user) == name for text in subscription.filters)
+        return any(concrete(text, subscription.user) == name for text in subscription.filters)

@@ -21,6 +21,9 @@ AUDIO_AFTER = (5.0, 90.0)
 #: shortest recorded call: RingCentral keeps no recording below 30 s (facts 4.2).
 RECORDED_SECONDS = (34.0, 360.0)
 
+#: people of the other account; each of them makes one call.
+NEIGHBOURS = 3
+
 #: how often each kind of call happens; the first round of a company has every kind once.
 SHAPES = {
     "plain": 50,
@@ -49,6 +52,16 @@ def draw_company(options: SimulatorOptions, start: float) -> tuple[Company, Plan
         extra = CallPlan(extension=company.extensions[0], started_at=began, seconds=0, bytes=size)
         planner.carry_out(extra)
     return company, planner
+
+
+def draw_neighbour(options: SimulatorOptions, start: float) -> Company:
+    """Another account's company: a few calls with a recording and insights, and nothing in common."""
+    rng = Random(f"{options.seed}/neighbour")
+    company = Company(options.foreign_account_id, draw_extensions(rng, NEIGHBOURS))
+    planner = Planner(company, rng)
+    for extension in company.extensions:
+        planner.carry_out(_draw_plan(rng, "plain", options, [extension], start))
+    return company
 
 
 def _draw_shapes(rng: Random, recordings: int) -> list[str]:

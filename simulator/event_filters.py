@@ -60,11 +60,11 @@ def split_by_permission(filters: list[str], user: User, scopes: set[str]) -> tup
     return enabled, disabled
 
 
-def concrete(text: str, account_id: str, user: User) -> str:
+def concrete(text: str, user: User) -> str:
     """The filter with ``~`` replaced by real ids; a reminder keeps its ``~``."""
     if REMINDER.fullmatch(text):
         return text
-    with_account = re.sub(r"(accounts?)/~", rf"\1/{account_id}", text)
+    with_account = re.sub(r"(accounts?)/~", rf"\1/{user.account_id}", text)
     return with_account.replace("/extension/~", f"/extension/{user.extension_id}")
 
 

@@ -14,6 +14,12 @@ CALL_NOTES_KINDS = ("CallNotes",)
 USUAL_KINDS = ("Transcript", "Summary", "Highlights", "BulletedSummary", "AIScore", "Sentiment")
 #: kinds that some recordings have: next steps, and one that no specification lists.
 OCCASIONAL_KINDS = {"NextSteps": 0.8, "QnA": 0.05}
+#: a kind that nobody has heard of, for events that are told to hold one.
+UNKNOWN_KIND = "CoachingTips"
+#: facts that the specification requires and that are null in an event with nulls; names of speakers are too.
+NULLED = ("title", "callDirection", "ownerExtensionId", "recordingDurationMs")
+#: facts that the historical sample of a video meeting does not have (facts 1.3).
+NOT_OF_VIDEO = ("callDirection", "ownerExtensionId", "recordingDurationMs")
 #: an utterance every so many seconds.
 UTTERANCE_SECONDS = 6.0
 
@@ -46,6 +52,9 @@ def event_body(company: Company, event: InsightEvent) -> Item:
     body = _body(company, event.call, event.recording, event.kinds, event.at)
     if event.old_spelling and "Highlights" in body["insights"]:
         body["insights"]["HighLights"] = body["insights"].pop("Highlights")
+    if event.nulls:
+        body |= {name: None for name in NULLED if name in body}
+        body["speakerInfo"] = [{**speaker, "name": None} for speaker in body["speakerInfo"]]
     return body
 
 
@@ -64,10 +73,10 @@ def _body(company: Company, call: Call, recording: Recording, kinds: Iterable[st
     outbound = call.direction == "Outbound"
     caller, callee = (call.extension.name, call.other_name) if outbound else (call.other_name, call.extension.name)
     first_event = company.events_by_recording[recording.id][0]
-    return {
+    body = {
         "title": f"Call from {caller} to {callee}",
         "rsRecordUri": f"https://ringsense.ringcentral.com/calls/{recording.id}",
-        "domain": "pbx",
+        "domain": recording.domain,
         "sourceRecordId": recording.id,
         "sourceSessionId": call.telephony_session_id,
         "callDirection": call.direction,
@@ -80,6 +89,9 @@ def _body(company: Company, call: Call, recording: Recording, kinds: Iterable[st
         "speakerInfo": _speakers(company, call),
         "insights": {kind: _MAKERS[kind](_generator(recording, kind), call, recording) for kind in kinds},
     }
+    if recording.domain == "rcx":
+        body["eventType"] = "Create"  # as in the only sample that has it (facts 1.3).
+    return {name: value for name, value in body.items() if recording.domain != "rcv" or name not in NOT_OF_VIDEO}
 
 
 def _speakers(company: Company, call: Call) -> list[Item]:
@@ -103,6 +115,9 @@ def _speakers(company: Company, call: Call) -> list[Item]:
 
 
 def _speaker_ids(call: Call) -> tuple[str, str]:
+    """Of a telephony session ``s-…`` they are ``p-…-1`` and ``p-…-2``; elsewhere they only count."""
+    if not call.telephony_session_id.startswith("s-"):
+        return "1", "2"
     return call.party_id, f"{call.party_id[:-1]}2"
 
 
@@ -167,4 +182,5 @@ _MAKERS: dict[str, Maker] = {
     "AIScore": _score,
     "CallNotes": _notes,
     "Sentiment": _sentiment,
+    UNKNOWN_KIND: _spoken(STEPS, 1),
 }

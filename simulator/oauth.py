@@ -27,9 +27,10 @@ USER_PERMISSIONS = (
 
 @dataclass
 class User:
-    """Somebody a token speaks for: a service user with an extension of its own."""
+    """Somebody a token speaks for: a service user with an extension of its own, perhaps of another account."""
 
     extension_id: str
+    account_id: str
     permissions: set[str] = field(default_factory=lambda: set(USER_PERMISSIONS))
 
 
@@ -43,15 +44,19 @@ class Session:
 
 
 class Tokens:
-    """The app, its users with their JWTs, and the living sessions."""
+    """The app, its users with their JWTs, and the living sessions. Any of ``client_secrets`` is right."""
 
-    def __init__(self, clock: Clock, *, client_id: str, client_secret: str, jwts: dict[str, int]) -> None:
+    def __init__(
+        self, clock: Clock, *, client_id: str, client_secret: str, jwts: dict[str, int], account_id: str
+    ) -> None:
         self._clock = clock
-        self._secrets = {client_id: client_secret}
+        self._client_id = client_id
+        self.client_secrets = {client_secret}
         self.scopes = set(APP_SCOPES)
         #: ids of service users lie apart from those of the company's people.
-        self.users = {number: User(str(590_000_001 + number)) for number in sorted(set(jwts.values()))}
+        self.users = {number: User(str(590_000_001 + number), account_id) for number in sorted(set(jwts.values()))}
         self._users_of_jwts = {jwt: self.users[number] for jwt, number in jwts.items()}
+        self.revoked_jwts: set[str] = set()
         self.sessions: list[Session] = []
         self.minted = 0
 
@@ -62,7 +67,7 @@ class Tokens:
 
     def authenticate_client(self, authorization: str) -> str:
         pair = _basic(authorization)
-        if not pair or self._secrets.get(pair[0]) != pair[1]:
+        if not pair or pair[0] != self._client_id or pair[1] not in self.client_secrets:
             raise OAuthRefusal("invalid_client", "OAU-153", "Invalid client")
         return pair[0]
 
@@ -74,16 +79,11 @@ class Tokens:
         if form.get("grant_type") != JWT_GRANT:
             raise OAuthRefusal("unsupported_grant_type", "OAU-250", "Unsupported grant type")
         user = self.user_of_jwt(form.get("assertion", ""))
-        if user is None:
+        if user is None or form["assertion"] in self.revoked_jwts:
             raise OAuthRefusal("invalid_grant", "OAU-213", "Token not found")
         ttl = _ttl(form.get("access_token_ttl", str(LONGEST_TTL)))
-        session = Session(secrets.token_hex(12), secrets.token_urlsafe(32), user, app, self._clock.now() + ttl)
-        self._drop_expired()
-        self.sessions.append(session)
+        session = self.sign_in(user, app, ttl)
         self.minted += 1
-        mine = [other for other in self.sessions if (other.user, other.app) == (user, app)]
-        for oldest in mine[:-SESSION_LIMIT]:
-            self.sessions.remove(oldest)
         return {
             "access_token": session.token,
             "token_type": "bearer",
@@ -93,6 +93,24 @@ class Tokens:
             "endpoint_id": form.get("endpoint_id") or secrets.token_urlsafe(16),
             "session_id": session.id,
         }
+
+    def sign_in(self, user: User, app: str, ttl: float = LONGEST_TTL) -> Session:
+        """One more session; the oldest one of that user and app ends when there are too many."""
+        session = Session(secrets.token_hex(12), secrets.token_urlsafe(32), user, app, self._clock.now() + ttl)
+        self._drop_expired()
+        self.sessions.append(session)
+        mine = [other for other in self.sessions if (other.user, other.app) == (user, app)]
+        for oldest in mine[:-SESSION_LIMIT]:
+            self.sessions.remove(oldest)
+        return session
+
+    def revoke_jwt(self, jwt: str) -> None:
+        """The credential is refused from now on, and its user's sessions end. Raises ValueError for an unknown one."""
+        user = self.user_of_jwt(jwt)
+        if user is None:
+            raise ValueError("no such jwt")
+        self.revoked_jwts.add(jwt)
+        self.sessions = [session for session in self.sessions if session.user is not user]
 
     def revoke(self, token: str) -> None:
         self.sessions = [session for session in self.sessions if session.token != token]

@@ -39,6 +39,21 @@ class SimulatorOptions:
     media_url: str = field(default="", metadata={"help": "base of contentUri, when it is not this server"})
     wav_share: float = field(default=0.15, metadata={"help": "share of recordings that are wav instead of mp3"})
     extra_recording_bytes: int = field(default=0, metadata={"help": "adds a call with one wav of this size"})
+    foreign_users: str = field(
+        default="", metadata={"help": "numbers of users that belong to another account, separated by commas"}
+    )
+    foreign_account_id: str = field(default="700100999", metadata={"help": "account id of that other company"})
+    revoked_jwts: str = field(default="", metadata={"help": "those of the JWT credentials that are refused"})
+    without_extract_sync: int = field(
+        default=0, metadata={"help": "403 or 404: the account has no call-log-extract-sync and answers so"}
+    )
+    faults: str = field(
+        default="",
+        metadata={"help": "what goes wrong by the seed: 'storm' for all, categories, or single names, by commas"},
+    )
+    fault_rate: float = field(default=0.2, metadata={"help": "share of requests that meet a fault while there are any"})
+    fault_times: int = field(default=2, metadata={"help": "how often each kind happens at an endpoint, then no more"})
+    stall_seconds: float = field(default=5.0, metadata={"help": "real seconds of silence of the stalls drawn"})
     blacklist_after: float = field(
         default=600.0, metadata={"help": "seconds of failing deliveries before blacklisting"}
     )
@@ -50,14 +65,25 @@ class SimulatorOptions:
 
     def jwts(self) -> dict[str, int]:
         """Whose each JWT is: the credential and the number of its user."""
-        credentials = _listed(self.jwt)
-        users = [int(number) for number in _listed(self.users_of_jwts)] or list(range(len(credentials)))
+        credentials = listed(self.jwt)
+        users = [int(number) for number in listed(self.users_of_jwts)] or list(range(len(credentials)))
         if len(users) != len(credentials):
             raise ValueError("users_of_jwts must name one user per JWT, for example '0,0,1' for three JWTs")
         return dict(zip(credentials, users, strict=True))
 
+    def check(self) -> None:
+        """Raises ValueError with a sentence about what cannot be."""
+        self.jwts()
+        if self.without_extract_sync not in {0, 403, 404}:
+            raise ValueError("without_extract_sync must be 403 or 404, or 0 for an account that has the endpoint")
+        if not 0 < self.fault_rate <= 1:
+            raise ValueError("fault_rate must be above 0 and at most 1")
 
-def _listed(text: str) -> list[str]:
+    def is_foreign(self, user: int) -> bool:
+        return str(user) in listed(self.foreign_users)
+
+
+def listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -65,9 +91,11 @@ def _truth(text: str) -> bool:
     return text.strip().lower() in {"1", "true", "yes", "on"}
 
 
-def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> SimulatorOptions:
+def read_options(
+    arguments: Sequence[str], environment: Mapping[str, str], program: str = "simulator"
+) -> SimulatorOptions:
     """Reads the command line; what it leaves out comes from ``SIMULATOR_<NAME>``, then from the defaults."""
-    parser = argparse.ArgumentParser(prog="simulator", description="A RingCentral that runs on your machine.")
+    parser = argparse.ArgumentParser(prog=program, description="A RingCentral that runs on your machine.")
     for option in fields(SimulatorOptions):
         kind = type(option.default)
         parser.add_argument(

@@ -88,7 +88,7 @@ def _copy(world: World, event: InsightEvent, order: Reply) -> InsightEvent:
 
 def _carry_out(world: World, plan: CallPlan) -> list[Call]:
     calls, events = world.planner.carry_out(plan)
-    world.delivery.plan(events)
+    world.announcements.plan(events)
     return calls
 
 

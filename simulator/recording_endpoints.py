@@ -15,17 +15,19 @@ ONE_RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
 
 
 async def get_recording(world: World, incoming: Incoming) -> Answer:
-    """Metadata exists from the end of the call on."""
+    """Metadata exists from the end of the call until the recording is gone."""
     recording = _found(world, incoming)
-    if recording.ended_at > world.clock.now():
+    now = world.clock.now()
+    if recording.ended_at > now or recording.is_gone(now):
         raise not_found("recordingId")
     return json_answer(renderer_of(world).metadata(recording))
 
 
 async def get_content(world: World, incoming: Incoming) -> Answer:
-    """The audio, or 404 CMN-102 while it is not ready. No ETag, no checksum: none is documented."""
+    """The audio, or 404 CMN-102 while it is not ready or when it is gone. No ETag, no checksum: none is documented."""
     recording = _found(world, incoming)
-    if recording.ready_at > world.clock.now():
+    now = world.clock.now()
+    if recording.ready_at > now or recording.is_gone(now):
         raise not_found("recordingId")
     audio = recording.audio
     headers = {"Content-Type": audio.content_type, "Accept-Ranges": "bytes", **_disposition(incoming)}

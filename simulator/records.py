@@ -31,6 +31,11 @@ class Renderer:
         }
         if call.short_recording:
             shown["shortRecording"] = True
+        if revision.deleted:
+            shown["deleted"] = True
+        if call.nulls:
+            shown |= {"reason": None, "reasonDescription": None, "delegate": None}
+            shown["from"] = {**shown["from"], "name": None}
         if call.ai_notes:
             shown["metadataCategories"] = ["AiNotes"]
         if detailed:
@@ -111,10 +116,13 @@ class Renderer:
 
 
 def listed_recordings(call: Call, revision: Revision) -> list[Recording]:
+    """What the record shows by that revision."""
     return call.recordings() if revision.with_recording else []
 
 
 def _result(call: Call, revision: Revision) -> str:
     if not revision.finished:
         return "In Progress"
+    if revision.result:
+        return revision.result
     return "Call connected" if call.direction == "Outbound" else "Accepted"

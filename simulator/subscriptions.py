@@ -56,9 +56,8 @@ class Subscription:
 class Subscriptions:
     """All subscriptions of the account; an expired one is known as such and shown to nobody."""
 
-    def __init__(self, clock: Clock, account_id: str) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._account_id = account_id
         self._all: dict[str, Subscription] = {}
 
     def add(self, subscription: Subscription) -> None:
@@ -97,7 +96,7 @@ class Subscriptions:
             "id": subscription.id,
             "creationTime": written(clock.as_wall(subscription.created_at)),
             "status": subscription.status,
-            "eventFilters": [concrete(text, self._account_id, subscription.user) for text in subscription.filters],
+            "eventFilters": [concrete(text, subscription.user) for text in subscription.filters],
             "expirationTime": written(clock.as_wall(subscription.expires_at)),
             "expiresIn": clock.announced(subscription.expires_at - clock.now()),
             "deliveryMode": {"transportType": "WebHook", "encryption": False, "address": subscription.address},

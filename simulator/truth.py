@@ -5,8 +5,9 @@ from typing import Any
 
 from simulator.audio import sha256_of
 from simulator.clock import written
-from simulator.company import InsightEvent, Recording
+from simulator.company import Call, InsightEvent, Recording, Revision
 from simulator.insights import normalised
+from simulator.records import listed_recordings
 from simulator.world import World
 
 
@@ -16,6 +17,7 @@ async def truth(world: World) -> dict[str, Any]:
     await asyncio.to_thread(_digest, world, unknown)
     now = world.clock.now()
     late = [event for event in world.company.events if event.at > now]
+    by_record = world.company.events_by_recording
     return {
         "now": now,
         "account_id": world.company.account_id,
@@ -23,9 +25,16 @@ async def truth(world: World) -> dict[str, Any]:
         and not late
         and not world.schedule.busy(world.company.last_moment),
         "calls": len(world.company.calls),
-        "visible_calls": sum(1 for call in world.company.calls if call.revision(now)),
-        "recordings": [_recording(world, recording) for recording in world.company.recordings.values()],
+        "visible_calls": sum(1 for call in world.company.calls if call.revision(now) and not _is_deleted(call, now)),
+        "recordings": [_recording(world, recording, now) for recording in world.company.recordings.values()],
         "events": [_event(event) for event in world.company.events],
+        "insights": [_insights(record_id, events, now) for record_id, events in by_record.items()],
+        "deleted_calls": [call.id for call in world.company.calls if _is_deleted(call, now)],
+        "foreign": {
+            "account_id": world.neighbour.account_id,
+            "recordings": list(world.neighbour.recordings),
+            "sessions": sorted({call.telephony_session_id for call in world.neighbour.calls}),
+        },
         "extensions": [
             {"id": str(one.id), "number": one.number, "licensed": one.licensed} for one in world.company.extensions
         ],
@@ -37,7 +46,18 @@ def _digest(world: World, recordings: list[Recording]) -> None:
         world.digests[recording.id] = sha256_of(recording.audio)
 
 
-def _recording(world: World, recording: Recording) -> dict[str, Any]:
+def _shown(call: Call, now: float) -> Revision | None:
+    """What the call log shows of a call that is not deleted."""
+    revision = call.revision(now)
+    return revision if revision and not revision.deleted else None
+
+
+def _is_deleted(call: Call, now: float) -> bool:
+    revision = call.revision(now)
+    return revision is not None and revision.deleted
+
+
+def _recording(world: World, recording: Recording, now: float) -> dict[str, Any]:
     events = world.company.events_by_recording.get(recording.id, [])
     calls = world.company.calls_by_recording[recording.id]
     return {
@@ -52,6 +72,10 @@ def _recording(world: World, recording: Recording) -> dict[str, Any]:
         "duration_ms": recording.audio.duration_ms,
         "listed_at": written(calls[0].revisions[-1].at),
         "ready_at": written(recording.ready_at),
+        "obtainable": not recording.is_gone(now),
+        "why_not": recording.gone_because if recording.is_gone(now) else "",
+        "gone_at": None if recording.gone_at is None else written(recording.gone_at),
+        "listed": any(recording in listed_recordings(call, shown) for call in calls if (shown := _shown(call, now))),
         "insight_kinds": sorted({normalised(kind) for event in events for kind in event.kinds}),
         "insights_delivered": bool(events) and all(event.delivered for event in events),
         "events": len(events),
@@ -61,9 +85,32 @@ def _recording(world: World, recording: Recording) -> dict[str, Any]:
 def _event(event: InsightEvent) -> dict[str, Any]:
     return {
         "uuid": event.uuid,
+        "domain": event.recording.domain,
         "record_id": event.recording.id,
         "at": written(event.at),
         "kinds": list(event.kinds),
         "delivered": event.delivered,
         "tries": event.tries,
+        "lost": event.lost,
+        "fault": event.fault,
+    }
+
+
+def _insights(record_id: str, events: list[InsightEvent], now: float) -> dict[str, Any]:
+    """Of each kind, whether an event with it was delivered, and whether GET gives it by now."""
+    told: dict[str, dict[str, bool]] = {}
+    for event in events:
+        for kind in event.kinds:
+            before = told.get(normalised(kind), {"delivered": False, "fetchable": False})
+            told[normalised(kind)] = {
+                "delivered": before["delivered"] or event.delivered,
+                "fetchable": before["fetchable"] or event.at <= now,
+            }
+    recording, call = events[0].recording, events[0].call
+    return {
+        "domain": recording.domain,
+        "record_id": record_id,
+        "session_id": call.telephony_session_id,
+        "extension_id": str(call.extension.id),
+        "kinds": dict(sorted(told.items())),
     }

@@ -1,16 +1,17 @@
 """The running simulator's parts in one place, as handlers get them, and the request that a handler answers."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
+from simulator.announcements import Announcements
 from simulator.call_plans import Planner
 from simulator.clock import Clock, Schedule
 from simulator.company import Company
 from simulator.delivery import Delivery
 from simulator.faults import Faults
-from simulator.oauth import Session, Tokens
+from simulator.oauth import Session, Tokens, User
 from simulator.options import SimulatorOptions
 from simulator.rate_limits import RateLimits
 from simulator.subscriptions import Subscriptions
@@ -19,21 +20,28 @@ from simulator.webhook_client import WebhookClient
 
 @dataclass
 class World:
-    """``url`` is known once the server listens. ``sync_epoch`` grows when all sync tokens are to be refused."""
+    """``url`` is known once the server listens. ``sync_epoch`` grows when all sync tokens are to be refused.
+
+    ``neighbour`` is the company of another account; ``without_extract_sync`` the status with which that endpoint is
+    refused, 0 for an account that has it.
+    """
 
     options: SimulatorOptions
     clock: Clock
     schedule: Schedule
     company: Company
+    neighbour: Company
     planner: Planner
     limits: RateLimits
     tokens: Tokens
     subscriptions: Subscriptions
     webhooks: WebhookClient
     delivery: Delivery
+    announcements: Announcements
     faults: Faults
     url: str = ""
     sync_epoch: int = 0
+    without_extract_sync: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     digests: dict[str, str] = field(default_factory=dict)
@@ -41,6 +49,10 @@ class World:
     @property
     def media_url(self) -> str:
         return (self.options.media_url or self.url).rstrip("/")
+
+    def as_seen_by(self, user: User) -> "World":
+        """To a user of the other account, the company is that one; everything else is shared."""
+        return self if user.account_id == self.company.account_id else replace(self, company=self.neighbour)
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,7 @@ async def test_the_truth_knows_which_events_were_delivered(
     assert len({event["uuid"] for event in receiver.events}) == len(told["events"])
 
 
-async def test_failing_for_ten_minutes_blacklists_for_good(
-    http: httpx.AsyncClient, receiver: Receiver
-) -> None:
+async def test_failing_for_ten_minutes_blacklists_for_good(http: httpx.AsyncClient, receiver: Receiver) -> None:
     made = (await subscribe(http, receiver)).json()
     receiver.status = 404
     await http.post("/simulator/events", json={})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ class Real:
         return self.seconds
 
 
-def clock(real: Real, **choices: float) -> Clock:
+def clock(real: Real, **choices: Any) -> Clock:
     return Clock(**{"speed": 60.0, **choices}, wall=real.wall, monotonic=real.monotonic)
 
 

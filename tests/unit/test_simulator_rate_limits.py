@@ -62,3 +62,45 @@ def test_a_changed_limit_counts_at_once_for_known_users() -> None:
     heavy = limits.bucket("user", "app", "heavy")
     limits.set_limits({"heavy": 2})
     assert [heavy.admit(0.0) for _ in range(3)] == [True, True, False]
+
+
+def refusals_of(bucket: Bucket) -> tuple[int, int, int]:
+    return bucket.over_limit, bucket.closure.on_the_wire, bucket.closure.later
+
+
+def test_requests_on_the_wire_when_a_429_is_answered_are_counted_apart_from_later_ones() -> None:
+    heavy = bucket()
+    for _ in range(11):
+        heavy.admit(0.0)
+    assert not heavy.admit(0.3), "the first 429 has not been answered yet"
+    heavy.closure.answered(1.0)
+    assert not heavy.admit(1.04)
+    heavy.closure.answered(2.0)  # that of the second one: nobody knows less since.
+    assert not heavy.admit(2.01)
+    assert refusals_of(heavy) == (1, 2, 1)
+
+
+def test_a_penalty_out_of_the_blue_closes_the_group_and_is_no_refusal_itself() -> None:
+    heavy = bucket()
+    heavy.penalise(0.0)
+    heavy.closure.answered(0.0)
+    assert not heavy.admit(59.0)
+    assert not heavy.admit(118.0), "the penalty began anew"
+    assert heavy.admit(178.0)
+    assert refusals_of(heavy) == (0, 0, 2)
+
+
+def test_refusals_add_up_over_all_buckets_and_the_whole_service() -> None:
+    limits = RateLimits(speed=1)
+    for _ in range(11):
+        limits.bucket("one", "app", "heavy").admit(0.0)
+    limits.everything.begin(10.0)
+    limits.everything.refuse(1.0)
+    limits.everything.answered(2.0)
+    limits.everything.refuse(3.0)
+    assert limits.refusals() == {
+        "refused": 3,
+        "refused_over_limit": 1,
+        "refused_on_the_wire": 1,
+        "refused_later": 1,
+    }
