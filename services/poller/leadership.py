@@ -16,6 +16,9 @@ from common.telemetry.metrics import LEADER
 LEASE_SECONDS: Final = 15.0
 #: Seconds between renewals: two may fail before the lease is lost.
 RENEW_EVERY: Final = 5.0
+#: Seconds that the work may take to end by itself after a stop, so that no row stays marked as announced whose job was
+#: not published; the lease outlives them.
+FINISH_WITHIN: Final = 5.0
 
 
 class LeadershipLost(Exception):
@@ -36,7 +39,9 @@ class Leadership:
 
 
 async def lead(pool: Pool, lease: Lease, stop: asyncio.Event, work: Callable[[Leadership], Awaitable[None]]) -> None:
-    """Do `work` whenever this process leads, until `stop`; `work` is cancelled when the leadership is lost.
+    """Do `work` whenever this process leads, until `stop`, which `work` heeds as well.
+
+    It is cancelled when the leadership is lost, or when it goes on after a stop.
 
     An error of `work` other than a lost leadership is raised.
     """
@@ -64,13 +69,23 @@ async def _work(
             asked = loop.time()
             if await _hold(pool, leadership.lease) == leadership.fencing:
                 until = asked + LEASE_SECONDS
+        if stop.is_set():
+            await asyncio.wait([task], timeout=FINISH_WITHIN)
     finally:
         task.cancel()
         await asyncio.wait([task])
         LEADER.set(0)
         log.info("leadership_ended")
-    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, LeadershipLost):
+    if not task.cancelled() and (error := _beside_lost(task.exception())) is not None:
         raise error
+
+
+def _beside_lost(error: BaseException | None) -> BaseException | None:
+    """What went wrong beside the loss of the leadership; of a group's errors the first, so that the log names it."""
+    if isinstance(error, BaseExceptionGroup):
+        _, others = error.split(LeadershipLost)
+        return _beside_lost(others.exceptions[0]) if others is not None else None
+    return None if isinstance(error, LeadershipLost) else error
 
 
 async def _hold(pool: Pool, lease: Lease) -> int | None:
