@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import asyncpg
 import structlog
 
 from common.database.migrate import SchemaError, check_schema
@@ -18,7 +19,8 @@ _LOOK_AGAIN: Final = 1.0
 async def wait_for_schema(pool: Pool, health: Health, stop: asyncio.Event) -> bool:
     """Return True once the database answers and its schema is recent enough, False when stopped before.
 
-    Raises `CannotStart` when the schema is too old or the credentials are refused. Until then the process is not ready.
+    Raises `CannotStart` when the schema is too old, or the URL or its credentials are wrong. Until then the process
+    is not ready.
     """
     answered = False
     health.conditions["the database was reached"] = lambda: answered
@@ -29,6 +31,10 @@ async def wait_for_schema(pool: Pool, health: Health, stop: asyncio.Event) -> bo
             raise CannotStart(str(fault)) from None
         except REFUSED:
             raise CannotStart("DATABASE_URL is refused by Postgres: check its user, password and database.") from None
+        except asyncpg.ClientConfigurationError:
+            raise CannotStart(
+                "DATABASE_URL is not valid: check its host, its port and what stands behind the ?."
+            ) from None
         except DATABASE_AWAY as error:
             structlog.get_logger().warning("database_away", error=type(error).__name__)
             await pause(_LOOK_AGAIN, stop)

@@ -1,6 +1,8 @@
 """What the downloader holds open, and its loop."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from pydantic import Field
@@ -36,23 +38,15 @@ class DownloaderSettings(ProcessSettings, DatabaseSettings, BrokerSettings, Ring
 async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Event) -> None:
     """Run until `stop`."""
     amqp_url, clock = settings.amqp_url.get_secret_value(), SystemClock()
-    access_key, secret_key = settings.aws_access_key_id, settings.aws_secret_access_key
     connections = settings.download_concurrency + 4  # each stream renews its claim; the budget and the start need some
     async with (
+        _open_storage(settings) as storage,
         open_pool(settings.database_url.get_secret_value(), "downloader", size=connections) as pool,
         open_publisher(amqp_url, "downloader") as publisher,
         open_ringcentral(settings, pool, clock) as client,
-        open_storage(
-            settings.storage_url,
-            endpoint_url=settings.aws_endpoint_url_s3,
-            region=settings.aws_region,
-            access_key=access_key.get_secret_value() if access_key else None,
-            secret_key=secret_key.get_secret_value() if secret_key else None,
-        ) as storage,
     ):
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
-        await _check(storage)
         consumption = Consumption(
             kind=DownloadRecording,
             handle=partial(handle, Downloads(pool, client, storage, clock)),
@@ -63,8 +57,22 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         await consume(amqp_url, "downloader", consumption, publisher, health, stop)
 
 
-async def _check(storage: Storage) -> None:
-    try:
-        await storage.check()
-    except StorageError as fault:
-        raise CannotStart(str(fault)) from None
+@asynccontextmanager
+async def _open_storage(settings: StorageSettings) -> AsyncIterator[Storage]:
+    """The storage, opened and tried before any job is taken; raises `CannotStart`."""
+    access_key, secret_key = settings.aws_access_key_id, settings.aws_secret_access_key
+    async with AsyncExitStack() as stack:
+        try:
+            storage = await stack.enter_async_context(
+                open_storage(
+                    settings.storage_url,
+                    endpoint_url=settings.aws_endpoint_url_s3,
+                    region=settings.aws_region,
+                    access_key=access_key.get_secret_value() if access_key else None,
+                    secret_key=secret_key.get_secret_value() if secret_key else None,
+                )
+            )
+            await storage.check()
+        except (ValueError, StorageError) as fault:
+            raise CannotStart(str(fault)) from None
+        yield storage
