@@ -119,12 +119,14 @@ class Claim:
 
 
 async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording) -> Claim | None:
-    """Claim a due recording; None when it is not due, done, or in other hands (then it falls due when those let go)."""
+    """Claim a due recording; None when it is done, not due (then it is announced again when it is), or in other hands
+    (then it falls due when those let go).
+    """
     key = (job.account_id, job.domain, job.source_record_id)
     claim_id, now = uuid.uuid4(), clock.now()
     row = await pool.fetchrow(statements("recordings")["claim"], *key, claim_id, CLAIM_SECONDS, now)
     if row is None:
-        await pool.execute(statements("recordings")["postpone_claimed"], *key, now)
+        await pool.execute(statements("recordings")["postpone"], *key, now)
         return None
     return Claim(
         pool=pool,

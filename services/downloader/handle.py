@@ -94,10 +94,10 @@ async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
 
 
 async def _attempt(downloads: Downloads, claim: Claim, work: Work) -> StoredObject:
-    if claim.audio_upload_id and claim.audio_object:
-        await downloads.storage.abort(claim.audio_object, claim.audio_upload_id)
     try:
         async with claim.held(ATTEMPT_DEADLINE):
+            if claim.audio_upload_id and claim.audio_object:
+                await downloads.storage.abort(claim.audio_object, claim.audio_upload_id)
             stored, content_type = await _transfer(downloads, claim, work)
     except TimeoutError:
         raise StorageError("the attempt took longer than 15 minutes") from None

@@ -82,12 +82,15 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
     AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
 RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, started_at, first_seen_at;
 
--- name: postpone_claimed
--- A living claim holds it: look again when that would end, uncounted.
+-- name: postpone
+-- A job came too early, uncounted. A living claim holds the recording: it is due when that would end. Or it is not due
+-- by the clock of this process, which may go behind the poller's: it is announced again, or the job would be lost.
 UPDATE recordings
-SET audio_due_at = $4::timestamptz + (audio_claimed_until - clock_timestamp()), audio_announced_at = NULL
+SET audio_due_at = greatest(audio_due_at, $4::timestamptz + (audio_claimed_until - clock_timestamp())),
+    audio_announced_at = NULL
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
-    AND audio_state IN ('pending', 'quarantined') AND audio_claimed_until >= clock_timestamp()
+    AND audio_state IN ('pending', 'quarantined')
+    AND (audio_due_at > $4 OR audio_claimed_until >= clock_timestamp())
 RETURNING source_record_id;
 
 -- name: renew_claim
@@ -123,10 +126,11 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim 
 RETURNING source_record_id;
 
 -- name: retry_later
--- An attempt failed: why, and when it is due again.
+-- An attempt failed: why, and when it is due again. The upload's id stays, here and below: when the storage was away, so
+-- that even the abort failed, the next attempt or a sweep still knows which one to abort.
 UPDATE recordings
 SET audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = $6, audio_announced_at = NULL,
-    audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $7
+    audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
 RETURNING source_record_id;
 
@@ -134,15 +138,14 @@ RETURNING source_record_id;
 -- pending or quarantined → failed or unavailable, with the reason.
 UPDATE recordings
 SET audio_state = $6, audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = NULL,
-    audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $7
+    audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
 RETURNING source_record_id;
 
 -- name: hand_back
 -- An attempt did not take place (no budget, or stopping): due again, uncounted.
 UPDATE recordings
-SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL,
-    audio_upload_id = NULL
+SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
 RETURNING source_record_id;
 
