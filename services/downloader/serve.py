@@ -9,6 +9,7 @@ from pydantic import Field
 
 from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import open_publisher
+from common.amqp.ready import check_credentials
 from common.clock import SystemClock
 from common.database.pool import DATABASE_AWAY, open_pool
 from common.database.ready import wait_for_schema
@@ -45,6 +46,7 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         open_publisher(amqp_url, "downloader") as publisher,
         open_ringcentral(settings, pool, clock) as client,
     ):
+        await check_credentials(amqp_url, "downloader")
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
         consumption = Consumption(

@@ -6,6 +6,7 @@ from typing import Final
 
 from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import open_publisher
+from common.amqp.ready import check_credentials
 from common.clock import SystemClock
 from common.database.pool import DATABASE_AWAY, open_pool
 from common.database.ready import wait_for_schema
@@ -32,6 +33,7 @@ async def serve(settings: InsightsSettings, health: Health, stop: asyncio.Event)
         open_pool(settings.database_url.get_secret_value(), "insights") as pool,
         open_publisher(amqp_url, "insights") as publisher,
     ):
+        await check_credentials(amqp_url, "insights")
         if not await wait_for_schema(pool, health, stop):
             return
         consumption = Consumption(

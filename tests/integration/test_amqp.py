@@ -15,7 +15,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import NotConfirmed, Publisher, open_publisher
+from common.amqp.ready import check_credentials
 from common.messages import InsightsReceived, Wire
+from common.process import CannotStart
 from common.telemetry.health import Health, Work
 from private_servers.rabbitmq import RabbitMQ
 
@@ -340,3 +342,13 @@ async def test_an_alarm_blocks_the_publisher_and_not_the_consumer(
 
         await eventually(lambda: _is(b"4" in handler.handled))  # it was on its way all the time
         await publish(publisher, 5)
+
+
+async def test_credentials_that_the_broker_refuses_are_told_in_one_sentence(rabbitmq: RabbitMQ) -> None:
+    with pytest.raises(CannotStart, match=r"^AMQP_URL is refused by RabbitMQ: check [^\n]+\.$"):
+        await check_credentials(rabbitmq.url.replace("ringvault:", "nobody:"), "test")
+
+
+async def test_a_broker_that_is_away_refuses_nobody(rabbitmq: RabbitMQ) -> None:
+    await check_credentials(rabbitmq.url, "test")
+    await check_credentials("amqp://nobody@127.0.0.1:1/", "test")
