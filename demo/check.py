@@ -11,11 +11,13 @@ from common.database.pool import Pool
 from common.storage.interface import Storage, StorageError
 
 _ROWS: Final = """
-SELECT source_record_id, audio_state, audio_object, audio_bytes, audio_sha256, audio_reason, insights_state, insights,
-    call_log_id, telephony_session_id
-FROM recordings WHERE account_id = $1 AND domain = 'pbx'
+SELECT domain, source_record_id, audio_state, audio_object, audio_bytes, audio_sha256, audio_reason, insights,
+    call_log_id
+FROM recordings WHERE account_id = $1
 """
 _CALLS: Final = "SELECT count(*) FROM calls WHERE account_id = $1"
+
+Rows = Mapping[tuple[str, str], asyncpg.Record]
 
 
 @dataclass(slots=True)
@@ -23,6 +25,8 @@ class Verdict:
     """What was found. `faults` are sentences, one per recording, call or event that is not as it should be."""
 
     recordings: int = 0
+    #: Recordings whose audio RingCentral no longer gives to anybody.
+    gone: int = 0
     stored: int = 0
     merged: int = 0
     calls: int = 0
@@ -33,32 +37,47 @@ class Verdict:
 
     @property
     def missing(self) -> int:
-        """Recordings that are not stored, or whose insights are not merged."""
-        return 2 * self.recordings - self.stored - self.merged
+        """Obtainable recordings that are not stored, and recordings whose insights are not merged."""
+        return 2 * self.recordings - self.gone - self.stored - self.merged
 
 
 async def check(truth: Mapping[str, Any], counts: Mapping[str, Any], pool: Pool, storage: Storage) -> Verdict:
     """Hold everything against the truth; each object is read back and hashed."""
-    verdict = Verdict(recordings=len(truth["recordings"]), events=len(truth["events"]), refused=counts["refused"])
-    rows = {row["source_record_id"]: row for row in await pool.fetch(_ROWS, truth["account_id"])}
+    verdict = Verdict(events=len(truth["events"]), refused=counts["refused"])
+    found = await pool.fetch(_ROWS, truth["account_id"])
+    rows = {(row["domain"], row["source_record_id"]): row for row in found}
+    insights = {(told["domain"], told["record_id"]): told["kinds"] for told in truth["insights"]}
     for recording in truth["recordings"]:
-        row = rows.pop(recording["id"], None)
-        faults = [*await _audio_faults(recording, row, storage)]
-        verdict.stored += not faults
-        insight_faults = [*_insight_faults(recording, row)]
-        verdict.merged += not insight_faults
-        verdict.size += recording["bytes"]
-        verdict.faults += [f"recording {recording['id']}: {fault}" for fault in (*faults, *insight_faults)]
-    verdict.faults += [f"recording {unknown}: RingCentral knows none of that id" for unknown in rows]
-    verdict.calls = await pool.fetchval(_CALLS, truth["account_id"])
-    if verdict.calls != truth["calls"]:
-        verdict.faults.append(f"{verdict.calls} calls are known, RingCentral has {truth['calls']}")
-    undelivered = sum(not event["delivered"] for event in truth["events"])
-    if undelivered:
-        verdict.faults.append(f"{undelivered} events were sent and not answered with 200")
-    if verdict.refused:
-        verdict.faults.append(f"{verdict.refused} requests were refused by the rate limit")
+        await _check_recording(verdict, recording, insights.pop(("pbx", recording["id"]), {}), rows, storage)
+    for (domain, record_id), kinds in insights.items():
+        verdict.faults += [
+            f"{domain} {record_id}: {fault}" for fault in _insight_faults(kinds, rows, domain, record_id)
+        ]
+    known = {recording["id"] for recording in truth["recordings"]}
+    verdict.faults += [
+        f"recording {name}: RingCentral knows none of that id"
+        for domain, name in rows
+        if domain == "pbx" and name not in known
+    ]
+    await _check_calls(verdict, truth, pool)
+    _check_requests(verdict, truth)
     return verdict
+
+
+async def _check_recording(
+    verdict: Verdict, recording: Mapping[str, Any], kinds: Mapping[str, Any], rows: Rows, storage: Storage
+) -> None:
+    verdict.recordings += 1
+    verdict.size += recording["bytes"]
+    audio_faults: list[str] = []
+    if recording["obtainable"]:
+        audio_faults = await _audio_faults(recording, rows.get(("pbx", recording["id"])), storage)
+        verdict.stored += not audio_faults
+    else:
+        verdict.gone += 1
+    insight_faults = _insight_faults(kinds, rows, "pbx", recording["id"])
+    verdict.merged += not insight_faults
+    verdict.faults += [f"recording {recording['id']}: {fault}" for fault in (*audio_faults, *insight_faults)]
 
 
 async def _audio_faults(recording: Mapping[str, Any], row: asyncpg.Record | None, storage: Storage) -> list[str]:
@@ -85,8 +104,24 @@ async def _object_faults(name: str, sha256: str, storage: Storage) -> list[str]:
     return [] if digest.hexdigest() == sha256 else ["the object holds other bytes than RingCentral's"]
 
 
-def _insight_faults(recording: Mapping[str, Any], row: asyncpg.Record | None) -> list[str]:
-    expected, found = set(recording["insight_kinds"]), set(row["insights"] if row else {})
-    if expected == found:
-        return []
-    return [f"insights {', '.join(sorted(expected - found)) or 'none'} missing, {len(found - expected)} too many"]
+def _insight_faults(kinds: Mapping[str, Any], rows: Rows, domain: str, record_id: str) -> list[str]:
+    """Every kind that was delivered is there, and none that RingCentral never had."""
+    row = rows.get((domain, record_id))
+    found = set(row["insights"] if row else {})
+    missing = {kind for kind, fate in kinds.items() if fate["delivered"]} - found
+    faults = [f"insights missing: {', '.join(sorted(missing))}"] if missing else []
+    return faults + ([f"{len(found - set(kinds))} insights too many"] if found - set(kinds) else [])
+
+
+async def _check_calls(verdict: Verdict, truth: Mapping[str, Any], pool: Pool) -> None:
+    verdict.calls = await pool.fetchval(_CALLS, truth["account_id"])
+    if not truth["visible_calls"] <= verdict.calls <= truth["calls"]:
+        verdict.faults.append(f"{verdict.calls} calls are known, RingCentral shows {truth['visible_calls']}")
+
+
+def _check_requests(verdict: Verdict, truth: Mapping[str, Any]) -> None:
+    undelivered = sum(not event["delivered"] and not event["lost"] for event in truth["events"])
+    if undelivered:
+        verdict.faults.append(f"{undelivered} events were sent and not answered with 200")
+    if verdict.refused:
+        verdict.faults.append(f"{verdict.refused} requests were refused by the rate limit")

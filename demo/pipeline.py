@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,15 @@ class Servers:
     rabbitmq: RabbitMQ
     postgres: Postgres
     s3: RcloneS3 | None = None
+
+    @contextmanager
+    def started(self) -> Iterator[Self]:
+        """Run them while the block lasts."""
+        with ExitStack() as stack:
+            for server in (self.rabbitmq, self.postgres, self.s3):
+                if server is not None:
+                    stack.enter_context(server)
+            yield self
 
 
 class Pipeline:
@@ -67,9 +76,8 @@ class Pipeline:
 
     def __enter__(self) -> Self:
         try:
-            for server in () if self._borrowed else (self.rabbitmq, self.postgres, self.s3):
-                if server is not None:
-                    self._stack.enter_context(server)
+            if not self._borrowed:
+                self._stack.enter_context(Servers(self.rabbitmq, self.postgres, self.s3).started())
             if self.s3 is not None:
                 self.s3.create_bucket(BUCKET)
         except BaseException:

@@ -36,7 +36,7 @@ async def show_summary(console: Console, verdict: Verdict, pool: Pool, storage_u
     if len(verdict.faults) > _SHOWN:
         console.print(f"[red]… and {len(verdict.faults) - _SHOWN} more[/red]")
     console.print(
-        f"{verdict.recordings} recordings expected, {verdict.stored} stored, {verdict.merged} merged, "
+        f"{verdict.recordings - verdict.gone} recordings expected, {verdict.stored} stored, {verdict.merged} merged, "
         f"{verdict.missing} missing, {verdict.refused} requests refused; {verdict.calls} calls, "
         f"{verdict.events} events, {verdict.size / 1e6:.0f} MB, {seconds:.0f} s",
         soft_wrap=True,
