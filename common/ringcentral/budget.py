@@ -13,14 +13,16 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from common.database.pool import Pool
+from common.database.pool import DATABASE_AWAY, Pool
 from common.database.statements import statements
 from common.ringcentral.errors import NoBudget
+from common.ringcentral.limits import group_of, limit_of, of_another_limiter, penalty_of
 from common.telemetry.metrics import BUDGET_WAIT_SECONDS
 
 
@@ -44,17 +46,28 @@ class Priority(enum.IntEnum):
 
 #: Seconds from the grant to the answer's head; past them the request is given up.
 REQUEST_TIMEOUT: Final = 30.0
-#: Seconds after which a grant is too old to be used and goes back: a process that was frozen must not send on it.
-GRANT_USABLE: Final = 5.0
-#: Seconds of a window until the headers say better (facts 6).
-DEFAULT_WINDOW: Final = 60.0
-#: Fraction of a window added to it: for RingCentral's clock being slower than the database's, and its window coarser.
-MARGIN: Final = 0.01
-#: Fraction of a window between two looks for a slot that may have come free early; with one look at a time per process
-#: this is less than one query a second at the real window of 60 s.
-_LOOK_AGAIN: Final = 0.02
+#: Seconds after which a grant is too old to be used and goes back: a process that was frozen must not send on it. Above
+#: the time that a connection may take, or a slow line would never get beyond connecting.
+GRANT_USABLE: Final = 6.0
+#: Seconds between two requests until the headers tell the limit: the documented requests a minute (facts 6).
+_PACE: Final = {Group.LIGHT: 60 / 50, Group.MEDIUM: 60 / 40, Group.HEAVY: 60 / 10, Group.AUTH: 60 / 5}
+#: Fraction of a window added to it: RingCentral's clock may be slower than the database's, and its window coarse. It is
+#: 0.9 s of 60, which costs as much of the budget.
+MARGIN: Final = 0.015
+#: Fraction of a penalty added to it: `Retry-After` may be rounded down to whole seconds, and a penalty is 60 (facts 6).
+_PENALTY_MARGIN: Final = 0.02
+#: Seconds between two looks at least, for when a look crossed with somebody else's.
+_SOONEST: Final = 0.02
+#: Seconds between two looks at most, because a grant that goes back unused is not foreseen.
+_LATEST: Final = 1.0
+#: Seconds between two looks while more urgent work goes first: it takes its slot within milliseconds of seeing it.
+_BEHIND: Final = 0.2
+#: Seconds that looks are spread over: processes that wait for the same slot shall not ask in the same instant.
+_SPREAD: Final = 0.02
 #: Seconds that a waiter's note holds: a few looks, so that a process that is gone does not hold up others for long.
 _NOTE_HOLDS: Final = 5.0
+#: Counts on while the machine sleeps, where the system has such a clock.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +80,10 @@ class Grant:
     grant_id: uuid.UUID
     taken: float
 
-    def usable(self) -> bool:
-        """Whether it is still fresh enough to be used."""
-        return time.monotonic() - self.taken < GRANT_USABLE
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked for."""
+        return time.clock_gettime(_CLOCK) - self.taken
 
 
 class Budget:
@@ -79,9 +93,9 @@ class Budget:
         self._pool = pool
         self._app = app
         self._sql = statements("rate_slots")
-        self._known: set[tuple[str, Group]] = set()
-        self._limits: dict[tuple[str, Group], tuple[int, float]] = {}
-        self._turns: defaultdict[tuple[Group, Priority], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[tuple[Group, Priority, frozenset[str]], asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: When this process saw a 429 last, by owner and group; that of another limiter stands under None.
+        self._closed_at: dict[tuple[str | None, str | None], float] = {}
 
     async def take(
         self,
@@ -94,93 +108,107 @@ class Budget:
     ) -> Grant:
         """A grant of whichever owner has one first; raises `NoBudget` after `patience` seconds.
 
-        `timeout` bounds the time in which the request may arrive at RingCentral.
+        `timeout` bounds the time in which the request may arrive at RingCentral. Whoever gets a grant either sends at
+        once and settles, or gives it back. Of those who wait alike in a process one looks, the others wait for it.
         """
         started = time.monotonic()
+        turn = self._turns[group, priority, frozenset(owners)]
+        too_long = NoBudget(f"no {group} request was allowed within {patience:.0f} s")
         try:
-            async with asyncio.timeout(patience), self._turns[group, priority]:
-                grant = await self._wait_for_slot(owners, group, priority, timeout)
+            async with asyncio.timeout(patience):
+                await turn.acquire()
         except TimeoutError:
-            raise NoBudget(f"no {group} request was allowed within {patience:.0f} s") from None
+            raise too_long from None
+        try:
+            grant = await self._wait_for_slot(owners, group, priority, timeout, started + patience)
+        finally:
+            turn.release()
+        if grant is None:
+            raise too_long
         BUDGET_WAIT_SECONDS.labels(group.value).observe(time.monotonic() - started)
         return grant
 
-    async def _wait_for_slot(self, owners: Sequence[str], group: Group, priority: Priority, timeout: float) -> Grant:
-        waiters: dict[str, uuid.UUID] = {}
+    async def _wait_for_slot(
+        self, owners: Sequence[str], group: Group, priority: Priority, timeout: float, until: float
+    ) -> Grant | None:
+        """Look, sleep until a slot may be free, look again; None when that took until `until`."""
+        waiter, noted, grant = uuid.uuid4(), False, None
         try:
-            while True:
-                for owner in owners:
-                    grant = await self._try(owner, group, priority, timeout)
-                    if grant is not None:
-                        return grant
-                pauses = []
-                for owner in owners:
-                    key = (owner, self._app, group.value)
-                    waiter = waiters.setdefault(owner, uuid.uuid4())
-                    await self._pool.execute(self._sql["say_waiting"], *key, waiter, int(priority), _NOTE_HOLDS)
-                    row = await self._pool.fetchrow(self._sql["wait"], *key)
-                    if row is not None:
-                        pauses.append(max(min(row["seconds"], row["window_seconds"] * _LOOK_AGAIN), 0.005))
-                await asyncio.sleep(min(pauses, default=0.1) * random.uniform(1.0, 1.2))
+            while (grant := await self._try(owners, group, priority, timeout, waiter)) is None:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                noted = True
+                pause = await self._say_waiting(waiter, owners, group, priority)
+                await asyncio.sleep(min(pause + random.uniform(0, _SPREAD), left))
+            return grant
         finally:
-            for waiter in waiters.values():
-                await self._pool.execute(self._sql["stop_waiting"], waiter)
+            if noted and grant is None:
+                with suppress(*DATABASE_AWAY):  # the note ends by itself
+                    await self._pool.execute(self._sql["stop_waiting"], waiter)
 
-    async def _try(self, owner: str, group: Group, priority: Priority, timeout: float) -> Grant | None:
-        key = (owner, self._app, group.value)
-        if (owner, group) not in self._known:
-            await self._pool.execute(self._sql["ensure_group"], *key, DEFAULT_WINDOW)
-            self._known.add((owner, group))
-        taken, grant_id = time.monotonic(), uuid.uuid4()
-        slot = await self._pool.fetchval(self._sql["take"], *key, grant_id, int(priority), timeout)
-        return None if slot is None else Grant(owner, group, slot, grant_id, taken)
+    async def _try(
+        self, owners: Sequence[str], group: Group, priority: Priority, timeout: float, waiter: uuid.UUID
+    ) -> Grant | None:
+        asked, grant_id = time.clock_gettime(_CLOCK), uuid.uuid4()
+        key = (list(owners), self._app, group.value)
+        try:
+            row = await self._pool.fetchrow(self._sql["take"], *key, grant_id, int(priority), timeout, waiter)
+        except BaseException:  # cancelled, or the connection was lost: it may have been granted all the same
+            with suppress(*DATABASE_AWAY):
+                await self._pool.execute(self._sql["give_back"], *key, grant_id, MARGIN)
+            raise
+        return None if row is None else Grant(row["owner_id"], group, row["slot"], grant_id, asked)
+
+    async def _say_waiting(self, waiter: uuid.UUID, owners: Sequence[str], group: Group, priority: Priority) -> float:
+        """Tell the others, and return the seconds until it is worth looking again."""
+        key = (list(owners), self._app, group.value)
+        row = await self._pool.fetchrow(self._sql["wait"], *key, waiter, int(priority), _NOTE_HOLDS)
+        if row is None or row["groups"] < len(set(owners)):
+            await self._pool.execute(self._sql["ensure_groups"], *key, _PACE[group])
+            return 0.0
+        soonest = _BEHIND if row["behind"] else _SOONEST
+        return float(min(max(row["seconds"], soonest), _LATEST))
+
+    def usable(self, grant: Grant) -> bool:
+        """Whether it may be used: it is fresh, and this process has seen no 429 since it was asked for."""
+        closings = (self._closed_at.get(key, 0.0) for key in ((grant.owner_id, grant.group.value), (None, None)))
+        return grant.age < GRANT_USABLE and grant.taken > max(closings)
 
     async def give_back(self, grant: Grant) -> None:
         """Return a grant that was not used. May run twice."""
-        await self._pool.execute(self._sql["give_back"], *self._key(grant), grant.slot, grant.grant_id)
+        owner_id, *key = self._key(grant)
+        await self._pool.execute(self._sql["give_back"], [owner_id], *key, grant.grant_id, MARGIN)
 
     async def settle(self, grant: Grant, headers: Mapping[str, str]) -> None:
-        """Note that the answer has arrived, and learn from its headers. May run twice."""
-        limits = limits_of(headers)
-        if limits is not None and self._limits.get((grant.owner_id, grant.group)) != limits:
-            await self._learn(grant, *limits)
-        await self._pool.execute(self._sql["settle"], *self._key(grant), grant.slot, grant.grant_id, MARGIN)
+        """Note that the request was counted by now, and learn from the headers of its answer. May run twice."""
+        known = await self._pool.fetchrow(self._sql["settle"], *self._key(grant), grant.grant_id, MARGIN)
+        limit = limit_of(headers, grant.group.value)
+        if limit is None or (known is not None and tuple(known) == (limit.slots, limit.window)):
+            return
+        told = (limit.slots, limit.window, MARGIN, limit.remaining)
+        if await self._pool.fetchval(self._sql["learn"], *self._key(grant), *told) is not None:
+            log = structlog.get_logger()
+            log.info("budget_learnt", group=grant.group.value, slots=limit.slots, window_seconds=limit.window)
 
-    async def _learn(self, grant: Grant, slots: int, window: float) -> None:
-        key = self._key(grant)
-        async with self._pool.acquire() as connection, connection.transaction():
-            if await connection.fetchval(self._sql["learn_group"], *key, slots, window) is not None:
-                await connection.execute(self._sql["learn_slots"], *key, slots)
-                await connection.execute(self._sql["stretch_slots"], *key, window, MARGIN)
-                structlog.get_logger().info(
-                    "budget_learnt", group=grant.group.value, slots=slots, window_seconds=window
-                )
-        self._limits[grant.owner_id, grant.group] = (slots, window)
+    async def close(self, grant: Grant, headers: Mapping[str, str]) -> None:
+        """Grant nothing more of this group to anybody until the penalty is over: a 429 was answered.
 
-    async def close(self, grant: Grant, seconds: float, headers: Mapping[str, str]) -> None:
-        """Grant nothing of this group to anybody for so long: a 429 was answered.
-
-        When the headers show that another limiter spoke, that holds for all groups.
+        When its headers show that another limiter spoke, that holds for all groups of all owners.
         """
-        if any(name.lower().startswith("x-rate-limit-") for name in headers):
-            await self._pool.execute(self._sql["close_group"], *self._key(grant), seconds)
-        else:
-            await self._pool.execute(self._sql["close_app"], self._app, seconds)
-        structlog.get_logger().warning("budget_closed", group=grant.group.value, seconds=seconds)
+        seconds = penalty_of(headers)
+        of_all = of_another_limiter(headers)
+        owner = None if of_all else grant.owner_id
+        groups = None if of_all else sorted({grant.group.value, group_of(headers) or grant.group.value})
+        self._closed_at |= dict.fromkeys([(owner, group) for group in groups or (None,)], time.clock_gettime(_CLOCK))
+        await self._pool.execute(self._sql["close"], self._app, owner, groups, seconds * (1 + _PENALTY_MARGIN))
+        log = structlog.get_logger()
+        log.warning("budget_closed", groups="all" if groups is None else groups, seconds=seconds)
 
     async def rate(self, group: Group) -> float | None:
-        """Requests a second that all owners together may send, or None when no header has said so yet."""
+        """Requests a second that all owners together may send, or None when none was ever sent."""
         rate: float = await self._pool.fetchval(self._sql["rates"], self._app, group.value)
         return rate or None
 
     def _key(self, grant: Grant) -> tuple[str, str, str]:
         return grant.owner_id, self._app, grant.group.value
-
-
-def limits_of(headers: Mapping[str, str]) -> tuple[int, float] | None:
-    """The number of requests and the seconds of the window that the headers of an answer tell, if they do."""
-    try:
-        limit, window = int(headers["x-rate-limit-limit"]), float(headers["x-rate-limit-window"])
-    except (KeyError, ValueError):
-        return None
-    return (limit, window) if limit > 0 and window > 0 else None

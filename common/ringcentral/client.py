@@ -1,42 +1,39 @@
 """The client: every request takes a slot, carries the shared token, and ends in an answer or one of our errors."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 import structlog
 
 from common.clock import Clock
 from common.database.pool import Pool
-from common.ringcentral.budget import REQUEST_TIMEOUT, Budget, Grant, Group, Priority
+from common.ringcentral.budget import Budget, Group, Priority
 from common.ringcentral.credentials import Credential, credentials_of
 from common.ringcentral.errors import (
     CredentialRefused,
-    ForeignHost,
+    Forbidden,
+    NoBudget,
     RingCentralError,
     SourceFailed,
     Unauthenticated,
     error_of,
-    retry_after,
 )
+from common.ringcentral.exchange import GrantTooOld, error_body, exchange
+from common.ringcentral.hosts import AllowedHosts, joined
+from common.ringcentral.service_users import ServiceUser, ServiceUsers
 from common.ringcentral.token import AccessToken, SharedToken
 from common.settings import RingCentralSettings
-from common.telemetry.metrics import RINGCENTRAL_REQUESTS
 
-#: Seconds a request waits for its slot before it is given up; a job waits no longer than a window .
+#: Seconds a request waits for its slot before it is given up; a job waits no longer than a window (facts 6).
 PATIENCE: Final = 60.0
+#: Seconds after which a waiting request looks whether more users have come to be ready, as long as some are not.
+_GATHERING: Final = 1.0
 #: Redirects that are followed: none are documented for media, "follow Location" is the general rule (facts 5, 8).
 _REDIRECTS: Final = 3
-#: An error body is read up to here: real ones have some hundred bytes.
-_ERROR_BYTES: Final = 64 * 1024
-
-
-class _GrantTooOld(Exception):
-    """The process was held up between grant and request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,42 +66,49 @@ class RingCentral:
     ) -> None:
         self.account_id = settings.rc_account_id
         self.budget = Budget(pool, settings.rc_client_id)
-        self._server_url = settings.rc_server_url
-        self._allowed = {_place(self._server_url), *(_place(f"https://{host}") for host in settings.rc_media_hosts)}
+        self._server_url = httpx.URL(settings.rc_server_url)
+        self._hosts = AllowedHosts(self._server_url, settings.rc_media_hosts)
         self._http = http
-        self._tokens = {
-            credential.fingerprint: SharedToken(
-                credential, server_url=self._server_url, http=http, pool=pool, budget=self.budget, clock=clock
+        tokens = [
+            SharedToken(
+                credential, server_url=settings.rc_server_url, http=http, pool=pool, budget=self.budget, clock=clock
             )
             for credential in credentials
-        }
+        ]
+        self._users = ServiceUsers([ServiceUser(n, token, self._prove) for n, token in enumerate(tokens, 1)])
 
     @property
     def credentials(self) -> list[str]:
-        """The fingerprints of the credentials, in the order of the setting."""
-        return list(self._tokens)
+        """The fingerprints of the credentials that are not refused, in the order of the setting; or else of all."""
+        return self._users.fingerprints
+
+    def knows(self, fingerprint: str) -> bool:
+        """Whether a credential is in the setting, refused or not."""
+        return self._users.knows(fingerprint)
 
     async def check_account(self) -> None:
-        """Make sure that every credential works and belongs to `RC_ACCOUNT_ID`.
+        """Make sure that credentials work and belong to `RC_ACCOUNT_ID`; those that do not are set aside.
 
-        Raises `CredentialRefused` with a sentence for the operator.
+        Raises `CredentialRefused` with a sentence for the operator when all are refused, and another error when none
+        could be checked now; what could not be checked is checked before it is used.
         """
-        for fingerprint in self._tokens:
-            body = await self.json(Ask("GET", "/restapi/v1.0/account/~", Group.LIGHT, credential=fingerprint))
-            if str(body.get("id")) != self.account_id:
-                raise CredentialRefused("a credential of RC_JWT belongs to another account than RC_ACCOUNT_ID")
+        await self._users.prove()
+
+    async def close(self) -> None:
+        """Leave off what is done beside the requests."""
+        await self._users.close()
+
+    async def _prove(self, user: ServiceUser) -> None:
+        ask = Ask("GET", "/restapi/v1.0/account/~", Group.LIGHT, Priority.POLL, credential=user.fingerprint)
+        async with self._stream(ask, proving=user) as answer:
+            body = await _json_of(answer)
+        if str(body.get("id")) != self.account_id:
+            raise CredentialRefused("it belongs to another account than RC_ACCOUNT_ID")
 
     async def json(self, ask: Ask) -> dict[str, Any]:
         """The answer's JSON object, empty for 204; raises one of the errors."""
         async with self.stream(ask) as answer:
-            try:
-                body = await answer.aread()
-                value = answer.json() if body else {}
-            except (httpx.HTTPError, ValueError) as error:
-                raise SourceFailed(f"the answer could not be read: {type(error).__name__}") from None
-        if not isinstance(value, dict):
-            raise SourceFailed("the answer is not a JSON object")
-        return value
+            return await _json_of(answer)
 
     @asynccontextmanager
     async def stream(self, ask: Ask) -> AsyncIterator[httpx.Response]:
@@ -112,116 +116,106 @@ class RingCentral:
 
         A connection that is lost while the body is read raises httpx's own error in the caller.
         """
-        url = urljoin(self._server_url, ask.url)
+        async with self._stream(ask) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _stream(self, ask: Ask, proving: ServiceUser | None = None) -> AsyncIterator[httpx.Response]:
+        url = joined(self._server_url, ask.url)
+        if ask.params:
+            url = url.copy_merge_params(list(ask.params))
         for _ in range(_REDIRECTS + 1):
-            answer = await self._authorised(ask, url)
+            answer = await self._answered(ask, url, proving)
             try:
-                if answer.is_redirect:
-                    url = urljoin(url, answer.headers["location"])
-                    continue
-                if answer.status_code >= 300:
-                    raise error_of(answer.status_code, answer.headers, await _error_body(answer))
-                yield answer
-                return
+                if not answer.has_redirect_location:
+                    yield answer
+                    return
+                if ask.method != "GET":
+                    raise SourceFailed(f"RingCentral redirects a {ask.method}", status=answer.status_code)
+                url = joined(url, answer.headers["location"])
             finally:
                 await answer.aclose()
         raise SourceFailed("RingCentral redirects in circles")
 
-    async def _authorised(self, ask: Ask, url: str) -> httpx.Response:
-        """Send with a token; one that is refused is replaced once."""
-        if _place(url) not in self._allowed:
-            raise ForeignHost(f"the host {urlsplit(url).hostname} is not in RC_MEDIA_HOSTS")
-        for attempt in (1, 2):
-            answer, shared, token = await self._granted(ask, url)
-            if answer.status_code != 401:
-                return answer
-            error = error_of(401, answer.headers, await _error_body(answer))
-            await answer.aclose()
-            await shared.drop(token)
-            structlog.get_logger().info("token_refused", code=error.code, attempt=attempt)
-        raise Unauthenticated("RingCentral refuses a new access token as well", status=401)
+    async def _answered(self, ask: Ask, url: httpx.URL, proving: ServiceUser | None) -> httpx.Response:
+        """The answer of whoever is not refused: a token that is refused is replaced once, then others are asked.
 
-    async def _granted(self, ask: Ask, url: str) -> tuple[httpx.Response, SharedToken, AccessToken]:
-        """Send within the budget of whichever credential has some; a 429 closes it for everybody."""
+        Those who were refused what another got are set aside.
+        """
+        self._hosts.check(url)
+        until = time.monotonic() + ask.patience
+        replaced: set[ServiceUser] = set()
+        refused: dict[ServiceUser, RingCentralError] = {}
         while True:
-            candidates = await self._candidates(ask.credential)
-            grant = await self.budget.take(list(candidates), ask.group, ask.priority, patience=ask.patience)
-            shared, token = candidates[grant.owner_id]
+            answer, user, token = await self._granted(ask, url, until, refused, proving)
+            if answer.status_code < 300 or answer.has_redirect_location:
+                for other, reason in refused.items():
+                    other.set_aside(reason)
+                return answer
+            error = await _error_of(answer)
+            if isinstance(error, Unauthenticated) and user not in replaced:
+                replaced.add(user)
+                await user.token.drop(token)
+                structlog.get_logger().info("token_refused", code=error.code)
+                continue
+            refused[user] = error
+            if not _is_of_user(error) or proving or not self._users.choice(ask.credential, refused):
+                raise error
+
+    async def _granted(
+        self, ask: Ask, url: httpx.URL, until: float, without: Collection[ServiceUser], proving: ServiceUser | None
+    ) -> tuple[httpx.Response, ServiceUser, AccessToken]:
+        """Send within the budget of whoever has some."""
+        while True:
+            if proving is not None:
+                await proving.token.refresh()
+                if (token := proving.token.held()) is None:
+                    continue
+                ready = {token.owner_id: (proving, token)}
+            else:
+                ready = await self._users.ready(ask.credential, without)
+            request = self._http.build_request(ask.method, url, json=ask.json, headers=dict(ask.headers))
+            left = max(0.0, until - time.monotonic())
+            patience = left if proving or self._users.complete(ask.credential) else min(left, _GATHERING)
             try:
-                answer = await self._send(ask, url, token, grant)
-            except _GrantTooOld:
+                grant = await self.budget.take(list(ready), ask.group, ask.priority, patience=patience)
+            except NoBudget:
+                if patience < left:
+                    continue
+                raise
+            user = ready[grant.owner_id][0]
+            token = user.token.held()  # it may have been renewed, or dropped, while we waited
+            if token is None or token.owner_id != grant.owner_id:
                 await self.budget.give_back(grant)
                 continue
-            RINGCENTRAL_REQUESTS.labels(ask.group.value, str(answer.status_code)).inc()
+            request.headers["Authorization"] = f"Bearer {token.secret}"
             try:
-                await self._account_for(answer, grant)
-            except BaseException:
-                await answer.aclose()
-                raise
-            return answer, shared, token
-
-    async def _account_for(self, answer: httpx.Response, grant: Grant) -> None:
-        """Correct the budget by the answer; a 429 closes it and is raised."""
-        await self.budget.settle(grant, answer.headers)
-        if answer.status_code == 429:
-            error = error_of(429, answer.headers, await _error_body(answer))
-            await self.budget.close(grant, retry_after(answer.headers), answer.headers)
-            raise error
-
-    async def _candidates(self, only: str | None) -> dict[str, tuple[SharedToken, AccessToken]]:
-        """The tokens that may be used, by owner: two credentials of one user share one budget."""
-        found: dict[str, tuple[SharedToken, AccessToken]] = {}
-        refused: RingCentralError | None = None
-        for fingerprint, shared in self._tokens.items():
-            if only is None or only == fingerprint:
-                try:
-                    token = await shared.get()
-                except CredentialRefused as error:
-                    refused = error
-                    structlog.get_logger().error("credential_refused", credential=fingerprint[:8], code=error.code)
-                else:
-                    found.setdefault(token.owner_id, (shared, token))
-        if not found:
-            raise refused or CredentialRefused("the credential that is asked for is not in RC_JWT")
-        return found
-
-    async def _send(self, ask: Ask, url: str, token: AccessToken, grant: Grant) -> httpx.Response:
-        async def still_usable(event: str, _info: object) -> None:
-            if event.endswith("send_request_headers.started") and not grant.usable():
-                raise _GrantTooOld
-
-        request = self._http.build_request(
-            ask.method,
-            url,
-            params=list(ask.params) or None,
-            json=ask.json,
-            headers={"Authorization": f"Bearer {token.secret}", **ask.headers},
-            extensions={"trace": still_usable},
-        )
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
-                return await self._http.send(request, stream=True)
-        except (httpx.HTTPError, TimeoutError) as error:
-            RINGCENTRAL_REQUESTS.labels(ask.group.value, "none").inc()
-            raise SourceFailed(f"RingCentral gave no answer: {type(error).__name__}") from None
+                return await exchange(self._http, self.budget, grant, request), user, token
+            except GrantTooOld:
+                continue
 
 
-async def _error_body(answer: httpx.Response) -> object:
-    held = bytearray()
+def _is_of_user(error: RingCentralError) -> bool:
+    """Whether another user may get what this one was refused."""
+    return isinstance(error, Unauthenticated) or (isinstance(error, Forbidden) and error.of_user)
+
+
+async def _error_of(answer: httpx.Response) -> RingCentralError:
     try:
-        async for chunk in answer.aiter_bytes():
-            held += chunk
-            if len(held) > _ERROR_BYTES:
-                return None
-        return httpx.Response(200, content=bytes(held)).json()
-    except (httpx.HTTPError, ValueError):
-        return None
+        return error_of(answer.status_code, answer.headers, await error_body(answer))
+    finally:
+        await answer.aclose()
 
 
-def _place(url: str) -> tuple[str | None, int]:
-    """Host and port of a URL; the default port counts as named (facts 4.2: `contentUri` comes with and without)."""
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)
+async def _json_of(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = await answer.aread()
+        value = answer.json() if body else {}
+    except (httpx.HTTPError, ValueError) as error:
+        raise SourceFailed(f"the answer could not be read: {type(error).__name__}") from None
+    if not isinstance(value, dict):
+        raise SourceFailed("the answer is not a JSON object")
+    return value
 
 
 @asynccontextmanager
@@ -231,4 +225,8 @@ async def open_ringcentral(settings: RingCentralSettings, pool: Pool, clock: Clo
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30.0)
     headers = {"User-Agent": "ringvault", "Accept-Language": "en-US"}
     async with httpx.AsyncClient(timeout=timeout, limits=limits, headers=headers, follow_redirects=False) as http:
-        yield RingCentral(settings, credentials=credentials_of(settings), http=http, pool=pool, clock=clock)
+        client = RingCentral(settings, credentials=credentials_of(settings), http=http, pool=pool, clock=clock)
+        try:
+            yield client
+        finally:
+            await client.close()

@@ -19,7 +19,7 @@ _LOOK_AGAIN: Final = 5.0
 async def wait_for_account(client: RingCentral, health: Health, stop: asyncio.Event) -> bool:
     """Return True once RingCentral has confirmed who we are, False when stopped before.
 
-    Raises `CannotStart` when a credential is refused or belongs to another account. Until then the process is not
+    Raises `CannotStart` when every credential is refused or belongs to another account. Until then the process is not
     ready.
     """
     confirmed = False
@@ -28,9 +28,10 @@ async def wait_for_account(client: RingCentral, health: Health, stop: asyncio.Ev
         try:
             await client.check_account()
         except CredentialRefused as fault:
-            raise CannotStart(f"{fault}.") from None
+            raise CannotStart(f"RC_JWT cannot be used: {fault}.") from None
         except (RingCentralError, *DATABASE_AWAY) as error:
-            structlog.get_logger().warning("account_not_checked", error=type(error).__name__)
+            reason = str(error) if isinstance(error, RingCentralError) else type(error).__name__
+            structlog.get_logger().warning("account_not_checked", reason=reason)
             await pause(_LOOK_AGAIN, stop)
         else:
             confirmed = True

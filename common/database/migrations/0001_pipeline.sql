@@ -135,6 +135,8 @@ CREATE TABLE call_log_cursors (
     credential text,
     sync_token text,
     polled_until timestamptz NOT NULL,
+    -- Until then the call log is read by windows, because the account has no sync endpoint.
+    windows_until timestamptz,
     updated_at timestamptz NOT NULL
 );
 
@@ -156,9 +158,12 @@ CREATE TABLE access_tokens (
     ciphertext bytea,
     owner_id text,
     generation bigint NOT NULL DEFAULT 0,
+    renew_at timestamptz,
     expires_at timestamptz,
     minter uuid,
-    minting_until timestamptz
+    minting_until timestamptz,
+    refused_until timestamptz,
+    refused_code text
 );
 
 -- The rate-limit budget: one row a group, and as many slots as the limit allows requests in a window.
@@ -177,6 +182,7 @@ CREATE TABLE rate_slots (
     app text NOT NULL,
     rate_group text NOT NULL,
     slot integer NOT NULL,
+    -- The request that is under way, and when the last one was counted at the latest.
     grant_id uuid,
     used_at timestamptz,
     free_at timestamptz NOT NULL DEFAULT '-infinity',
@@ -186,12 +192,13 @@ CREATE TABLE rate_slots (
 
 -- Who waits for a slot, so that what matters more goes first; a row whose time is over is of a process that is gone.
 CREATE TABLE rate_waiters (
-    waiter uuid PRIMARY KEY,
+    waiter uuid NOT NULL,
     owner_id text NOT NULL,
     app text NOT NULL,
     rate_group text NOT NULL,
     priority smallint NOT NULL,
-    until timestamptz NOT NULL
+    until timestamptz NOT NULL,
+    PRIMARY KEY (waiter, owner_id)
 );
 
 CREATE INDEX rate_waiters_by_group ON rate_waiters (owner_id, app, rate_group, priority);
