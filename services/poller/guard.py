@@ -123,7 +123,7 @@ async def _record(
 
 
 async def _delete(client: RingCentral, pool: Pool, row: asyncpg.Record) -> None:
-    if row["credential"] in client.credentials:
+    if client.knows(row["credential"]):
         try:
             await subscriptions.delete(client, row["subscription_id"], credential=row["credential"])
         except Missing:

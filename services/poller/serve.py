@@ -9,11 +9,13 @@ import structlog
 from pydantic import Field
 
 from common.amqp.publisher import Publisher, open_publisher
+from common.amqp.ready import check_credentials
 from common.clock import Clock, SystemClock
 from common.database.leases import Lease
 from common.database.pool import DATABASE_AWAY, Pool, open_pool
 from common.database.ready import wait_for_schema
 from common.pause import pause
+from common.ringcentral.budget import Group
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.ringcentral.errors import RingCentralError
 from common.ringcentral.ready import wait_for_account
@@ -29,13 +31,12 @@ from common.settings import (
 )
 from common.telemetry.health import Health
 from common.telemetry.metrics import POLLS
-from services.poller.announce import announce
+from services.poller.announce import DEFAULT_RATE, announce
 from services.poller.guard import Wanted, guard
 from services.poller.leadership import Leadership, lead
+from services.poller.pace import next_pause
 from services.poller.poll import poll
 
-#: Seconds between two polls while calls come in, if `POLL_INTERVAL` is not shorter still.
-BUSY_INTERVAL: Final = 30.0
 #: Seconds between two looks for due rows: an index look-up, so that a job leaves within a second.
 ANNOUNCE_EVERY: Final = 1.0
 #: Seconds between two passes of the guardian: one light request of fifty a minute.
@@ -71,6 +72,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
         open_publisher(settings.amqp_url.get_secret_value(), "poller") as publisher,
         open_ringcentral(settings, pool, clock) as client,
     ):
+        await check_credentials(settings.amqp_url.get_secret_value(), "poller")
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
         clockwork = Clockwork(settings, pool, publisher, client, clock)
@@ -85,14 +87,19 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
 
 
 async def _polls(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
+    pause_before = 0.0
+
     async def once() -> float:
+        nonlocal pause_before
         try:
             read = await poll(clockwork.client, clockwork.pool, clockwork.clock, leadership)
         except RingCentralError:
             POLLS.labels("failed").inc()
             raise
-        interval = clockwork.settings.poll_interval
-        return min(interval, BUSY_INTERVAL) if read else interval
+        rate = await clockwork.client.budget.rate(Group.HEAVY) or DEFAULT_RATE
+        longest = clockwork.settings.poll_interval
+        pause_before = next_pause(read=read, last=pause_before, rate=rate, longest=longest)
+        return pause_before
 
     await _repeat("poll", once, stop)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.downloader.schedule import STEPS, next_step
 from services.poller.announce import AHEAD, DEFAULT_RATE, LEAST, MOST, grows_old_after, window_size
+from services.poller.pace import next_pause
 
 
 def test_the_schedule_begins_in_seconds_and_goes_on_for_days() -> None:
@@ -41,3 +42,24 @@ def test_an_announcement_grows_old_only_after_a_full_window_had_its_turn(rate: f
 
 def test_one_user_has_a_window_of_a_hundred_jobs() -> None:
     assert window_size(DEFAULT_RATE) == 100
+
+
+def test_a_poll_in_thirty_seconds_while_calls_come_in() -> None:
+    assert next_pause(read=1, last=300, rate=DEFAULT_RATE, longest=300) == 30
+
+
+def test_the_pause_doubles_while_nothing_happens_up_to_the_setting() -> None:
+    pauses, last = [], 30.0
+    for _ in range(5):
+        last = next_pause(read=0, last=last, rate=DEFAULT_RATE, longest=300)
+        pauses.append(last)
+
+    assert pauses == [60, 120, 240, 300, 300]
+
+
+def test_no_budget_is_so_large_that_polls_become_a_storm() -> None:
+    assert next_pause(read=9, last=0, rate=1_000, longest=300) == 0.5
+
+
+def test_the_setting_is_the_longest_pause_even_when_calls_come_in() -> None:
+    assert next_pause(read=9, last=0, rate=DEFAULT_RATE, longest=5) == 5
