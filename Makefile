@@ -1,8 +1,12 @@
 # Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench-memory image compose-demo clean
+.PHONY: help setup demo test check conformance format lock bench-memory bench-storms bench-budget image compose-demo clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# What `make conformance` alone needs lies apart: nothing of ours may come to depend on it.
+CONFORMANCE := .cache/conformance
+# RingCentral's own file is no part of this project; name another place with RINGCENTRAL_OPENAPI=...
+RINGCENTRAL_OPENAPI ?= $(wildcard ../shared/rc-openapi-subset.yml)
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +26,16 @@ check: setup ## formatting, lint, types and import contracts
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
+conformance: setup $(CONFORMANCE)/stamp ## hold client and simulator against RingCentral's OpenAPI file and SDK
+	@PYTHONPATH=$(CONFORMANCE) $(PYTHON) -m pytest tests/unit/test_conformance*.py -q -p no:cacheprovider
+	@PYTHONPATH=$(CONFORMANCE) RINGCENTRAL_OPENAPI="$(RINGCENTRAL_OPENAPI)" $(PYTHON) -m conformance
+
+$(CONFORMANCE)/stamp: requirements/conformance.txt | setup
+	@rm -rf $(CONFORMANCE)
+	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
+		install --target $(CONFORMANCE) --require-hashes -r requirements/conformance.txt
+	@touch $@
+
 format: setup ## format the code
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
@@ -31,6 +45,12 @@ lock: setup ## write the hashed locks anew from pyproject.toml (needs uv)
 
 bench-memory: setup ## stream one recording of 1 GB and print the downloader's peak memory
 	@$(PYTHON) -m benchmarks.memory
+
+bench-storms: setup ## ten companies of 300 recordings under every fault at once, held against the truth
+	@$(PYTHON) -m benchmarks.storms
+
+bench-budget: setup ## how much of the rate limit several processes use together, and what is refused
+	@$(PYTHON) -m benchmarks.budget
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .
