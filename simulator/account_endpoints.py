@@ -36,7 +36,7 @@ async def revoke_token(world: World, request: web.Request) -> Answer:
     form = await _form(request)
     world.tokens.authenticate_client(request.headers.get("Authorization", ""))
     world.tokens.revoke(form.get("token", ""))
-    return json_answer({})
+    return Answer()
 
 
 async def auth_user(world: World, request: web.Request) -> str:

@@ -49,7 +49,6 @@ class Renderer:
 
     def metadata(self, recording: Recording) -> Record:
         return {
-            "uri": f"{self.base}/recording/{recording.id}",
             "id": recording.id,
             "contentUri": self._content_uri(recording),
             "contentType": recording.audio.content_type,
