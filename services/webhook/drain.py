@@ -81,7 +81,7 @@ async def look_after(spool: Spool, circuit: Circuit) -> None:
         await asyncio.sleep(_LOOK_EVERY)
 
 
-async def drained(spool: Spool, publisher: Publishes, circuit: Circuit) -> None:
-    """Return when the spool is empty, or as soon as the broker is not there to empty it."""
-    while spool.events and publisher.connected and not circuit.open:  # noqa: ASYNC110 - three facts, one look
+async def drained(spool: Spool) -> None:
+    """Return when `drain` has emptied the spool: the caller limits the time that a broker has to come back."""
+    while spool.events:  # noqa: ASYNC110 - looked at for seconds, once in a process
         await asyncio.sleep(_LOOK_AT_END)

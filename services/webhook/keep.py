@@ -1,6 +1,7 @@
 """Making an event durable in time: the broker first, the spool when that takes too long."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,6 +19,9 @@ ANSWER_WITHIN: Final = 2.0
 SPOOL_WITHIN: Final = 0.9
 #: Seconds that the broker may take: a thousand times the usual.
 PUBLISH_WITHIN: Final = 1.0
+#: Seconds that it must have, or it is not asked: a healthy broker under load may miss less, and that would open the
+#: circuit for everyone.
+PUBLISH_AT_LEAST: Final = 0.25
 
 
 class Publishes(Protocol):
@@ -71,21 +75,24 @@ class Keeper:
         `elapsed` is the time that the request has taken already. The same message may end in both places.
         """
         within = min(PUBLISH_WITHIN, ANSWER_WITHIN - SPOOL_WITHIN - elapsed)
-        trusted = self.publisher.connected and not self.circuit.open
-        # When the spool fails first, the broker gets the time that the spool was to have, whatever is known of it.
-        steps = [(self._publish, within), (self._spool, SPOOL_WITHIN)]
-        for step, seconds in (
-            steps if trusted and within > 0 else [(self._spool, SPOOL_WITHIN), (self._publish, within)]
-        ):
-            if outcome := await step(message, seconds):
-                return outcome
+        if self.publisher.connected and not self.circuit.open and within >= PUBLISH_AT_LEAST:
+            outcome = await self._publish(message, within) or await self._spool(message)
+        else:
+            started = time.monotonic()
+            outcome = await self._spool(message)
+            if outcome is None:
+                # The broker gets the time that the spool has left over, whatever is known of it.
+                left = max(within, 0.0) + SPOOL_WITHIN - (time.monotonic() - started)
+                outcome = await self._publish(message, min(PUBLISH_WITHIN, left))
+        if outcome is not None:
+            return outcome
         structlog.get_logger().error(
             "event_not_durable", hint="neither the broker nor the spool takes events: RingCentral's event may be lost"
         )
         raise Refused(Outcome.NOT_DURABLE, "the event cannot be kept now")
 
     async def _publish(self, message: Message, seconds: float) -> Outcome | None:
-        if seconds <= 0:
+        if seconds < PUBLISH_AT_LEAST:
             return None
         try:
             await self.publisher.publish(message.QUEUE, message.to_wire(), timeout=seconds)
@@ -95,9 +102,9 @@ class Keeper:
         self.circuit.confirmed()
         return Outcome.PUBLISHED
 
-    async def _spool(self, message: Message, seconds: float) -> Outcome | None:
+    async def _spool(self, message: Message) -> Outcome | None:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(SPOOL_WITHIN):
                 await self.spool.put(message.QUEUE, message.to_wire())
         except (SpoolUnusable, TimeoutError) as error:
             structlog.get_logger().warning("spooling_failed", error=type(error).__name__)

@@ -18,7 +18,7 @@ from services.webhook.spool import Spool, SpoolUnusable, open_spool
 
 
 async def serve(settings: WebhookSettings, health: Health, stop: asyncio.Event) -> None:
-    """Receive until `stop` is set; then finish what is in hand, drain the spool if the broker is there, and return."""
+    """Receive until `stop` is set; then finish what is in hand, drain the spool, and return within the grace period."""
     if not settings.rc_webhook_token:
         structlog.get_logger().warning(
             "token_not_set", hint="set RC_WEBHOOK_TOKEN: without it everybody who knows the account id can send events"
@@ -50,7 +50,7 @@ async def _serve(settings: WebhookSettings, health: Health, stop: asyncio.Event,
                 over_at = asyncio.get_running_loop().time() + settings.grace_period
             with contextlib.suppress(TimeoutError):  # what is left stays on disk: the spool says how much.
                 async with asyncio.timeout_at(over_at):
-                    await drained(spool, publisher, circuit)
+                    await drained(spool)
         finally:
             for task in tasks:
                 task.cancel()

@@ -49,10 +49,11 @@ class Spool:
         self._thread = thread
         self._limit = limit
         self._clock = clock
-        self._unwritten: list[tuple[str, Wire, asyncio.Future[None]]] = []
+        self._unwritten: dict[asyncio.Future[None], tuple[str, Wire]] = {}  # by what their senders wait for.
         self._writer: asyncio.Task[None] | None = None
         self._promised = 0  # bytes of those that are not yet counted in the file.
         self._failing = False
+        self._replacing = asyncio.Lock()
         self._filled = asyncio.Event()
 
     @property
@@ -80,11 +81,16 @@ class Spool:
         if self._own.bytes + self._promised + len(wire.body) > self._limit:
             raise SpoolUnusable("the limit of the spool is reached")
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._unwritten.append((queue, wire, written))
+        self._unwritten[written] = (queue, wire)
         self._promised += len(wire.body)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
-        await written
+        try:
+            await written
+        finally:
+            # Whoever gives up has told the sender so: while a disk hangs, nothing is held for him.
+            if self._unwritten.pop(written, None) is not None:
+                self._promised -= len(wire.body)
 
     async def oldest(self, count: int) -> Batch:
         """The events to publish next: those of adopted files first; raises `SpoolUnusable`."""
@@ -111,13 +117,14 @@ class Spool:
 
     async def look_after(self) -> None:
         """Adopt the files of processes that are gone, and see whether a failing disk works again."""
+        self._adopted += await self._call(self._folder.adopt)
+        own = self._own
         try:
-            self._adopted += await self._call(self._folder.adopt)
             if self._failing:
-                await self._call(self._own.probe)
+                await self._call(own.probe)
                 self._failing = False
         except SpoolDamaged:
-            await self._replace(self._own)
+            await self._replace(own)
         except SpoolUnusable as error:
             structlog.get_logger().warning("spool_failing", reason=str(error))
         self._note_filled()
@@ -130,15 +137,14 @@ class Spool:
             await self._call(self._folder.finish, file)
 
     async def _write(self) -> None:
-        """Commit what is unwritten, together, until nothing is."""
-        while self._unwritten:
-            # Whoever gave up in the meantime has told the sender so: he will be told the truth.
-            taken, self._unwritten = self._unwritten, []
-            group = [entry for entry in taken if not entry[2].done()]
-            fault = await self._commit([(queue, wire) for queue, wire, _ in group])
-            self._promised -= sum(len(wire.body) for _, wire, _ in taken)
+        """Commit what somebody waits for, together, until nobody does."""
+        while group := {written: entry for written, entry in self._unwritten.items() if not written.done()}:
+            for written in group:
+                del self._unwritten[written]
+            fault = await self._commit(list(group.values()))
+            self._promised -= sum(len(wire.body) for _, wire in group.values())
             self._failing = fault is not None
-            for _, _, written in group:
+            for written in group:
                 if written.done():
                     continue
                 if fault is None:
@@ -148,12 +154,12 @@ class Spool:
             self._note_filled()
 
     async def _commit(self, wires: Sequence[tuple[str, Wire]]) -> SpoolUnusable | None:
-        now = self._now()
+        own, now = self._own, self._now()
         try:
             try:
-                await self._call(self._own.append, wires, now)
+                await self._call(own.append, wires, now)
             except SpoolDamaged:
-                await self._replace(self._own)
+                await self._replace(own)
                 await self._call(self._own.append, wires, now)
         except (SpoolDamaged, SpoolUnusable) as error:
             structlog.get_logger().error("spool_failing", reason=str(error))
@@ -161,13 +167,16 @@ class Spool:
         return None
 
     async def _replace(self, damaged: SpoolFile) -> None:
-        """Set a damaged file aside, and have a new one when it was ours."""
-        if damaged is self._own:
-            self._own = await self._call(self._folder.create)
-        else:
-            self._adopted.remove(damaged)
-        self._note_filled()
-        await self._call(self._folder.set_aside, damaged)
+        """Set a damaged file aside, and have a new one when it was ours; once, whoever else finds it damaged."""
+        async with self._replacing:
+            if damaged is self._own:
+                self._own = await self._call(self._folder.create)
+            elif damaged in self._adopted:
+                self._adopted.remove(damaged)
+            else:
+                return
+            self._note_filled()
+            await self._call(self._folder.set_aside, damaged)
 
     def _files(self) -> list[SpoolFile]:
         return [*self._adopted, self._own]

@@ -35,7 +35,11 @@ class SpoolFolder:
                 raise SpoolUnusable("a new file cannot be locked")
         except OSError as error:
             raise SpoolUnusable(error.strerror or type(error).__name__) from None
-        return SpoolFile(path)
+        try:
+            return SpoolFile(path)
+        except (SpoolUnusable, SpoolDamaged):
+            self._delete(path)  # nobody could read it as long as we hold its lock.
+            raise
 
     def adopt(self) -> list[SpoolFile]:
         """The files whose owners are gone, from now on ours. A damaged one is set aside. Raises nothing."""
@@ -63,14 +67,19 @@ class SpoolFolder:
 
     def finish(self, file: SpoolFile) -> None:
         """Close a file: an empty one is deleted, any other is left to whoever adopts it. Raises nothing."""
-        empty = not file.events
         file.close()
+        if file.events:
+            self._unlock(file.path, remove=False)
+        else:
+            self._delete(file.path)
+
+    def _delete(self, path: Path) -> None:
         try:
-            for path in (file.path, *_companions(file.path)) if empty else ():
-                path.unlink(missing_ok=True)
+            for each in (path, *_companions(path)):
+                each.unlink(missing_ok=True)
         except OSError as error:
-            structlog.get_logger().warning("spool_not_deleted", file=file.path.name, reason=error.strerror)
-        self._unlock(file.path, remove=empty)
+            structlog.get_logger().warning("spool_not_deleted", file=path.name, reason=error.strerror)
+        self._unlock(path)
 
     def set_aside(self, file: SpoolFile) -> None:
         """Close a damaged file and keep it under a name that nobody adopts, for a person to look at."""

@@ -19,6 +19,7 @@ HANDSHAKE_BYTES = 1024
 
 SUMMARY = {"Summary": [{"value": "They agreed."}]}
 GENUINE = insights_event("7001", SUMMARY)
+TOMORROW = f"/ai/ringsense/v2/public/accounts/{ACCOUNT}/domains/pbx/insights/"
 FOREIGN = insights_event("7001", SUMMARY, account_id="9")
 JSON = {"Content-Type": HEADERS["Content-Type"]}
 TEXT = {"Content-Type": "text/plain"}
@@ -107,16 +108,23 @@ async def test_an_event_holding_nul_is_answered_200_journaled_byte_for_byte_and_
     assert "U+0000" in event["error"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        pytest.param({"uuid": "7003", "body": {"something": "else"}}, "sourceRecordId", id="another body"),
+        pytest.param({"uuid": "7005", "event": TOMORROW}, "not an event about insights", id="a version of tomorrow"),
+    ],
+)
 async def test_an_event_that_nobody_understands_is_answered_200_and_kept_in_the_journal_with_its_error(
-    receiving: Receiving,
+    receiving: Receiving, fields: Mapping[str, object], error: str
 ) -> None:
-    raw = json.dumps({**json.loads(GENUINE), "uuid": "7003", "body": {"something": "else"}}).encode()
+    raw = json.dumps({**json.loads(GENUINE), **fields}).encode()
 
     answer = await receiving.post(raw)
 
     assert answer.status_code == 200
     event = (await until(lambda: receiving.rows.all(JOURNALED, raw), what="the event in the journal"))[0]
-    assert "sourceRecordId" in event["error"]
+    assert error in event["error"]
     assert event["applied_at"] is None
     assert event["body"] == json.loads(raw)
 

@@ -253,7 +253,7 @@ async def test_at_sigterm_what_waits_is_delivered_or_kept(
 ) -> None:
     # Given a receiver that is stopped while the broker is away
     await asyncio.to_thread(rabbitmq.shut_down)
-    async with receiving(rabbitmq, spool) as receiver:
+    async with receiving(rabbitmq, spool, GRACE_PERIOD="1") as receiver:
         await receiver.post_all(range(20))
     assert receiver.process.returncode == 0
     assert "events_left_in_spool" in receiver.events()
@@ -266,6 +266,21 @@ async def test_at_sigterm_what_waits_is_delivered_or_kept(
 
     # Then nothing is left
     assert second.process.returncode == 0
+    await arrived(set(range(20)))
+    assert files(spool) == []
+
+
+async def test_a_broker_that_comes_back_after_sigterm_still_gets_what_waits(
+    rabbitmq: RabbitMQ, spool: Path, arrived: Callable[[set[int]], Awaitable[None]]
+) -> None:
+    await asyncio.to_thread(rabbitmq.shut_down)
+    async with receiving(rabbitmq, spool) as receiver:
+        await receiver.post_all(range(20))
+        receiver.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(rabbitmq.start)
+
+        assert await receiver.process.wait() == 0
+
     await arrived(set(range(20)))
     assert files(spool) == []
 

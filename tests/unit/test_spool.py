@@ -6,7 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from structlog.testing import capture_logs
 
 from common.messages import Wire
 from common.telemetry.metrics import REGISTRY
+from services.webhook import spool_folder
 from services.webhook.spool import Spool, SpoolUnusable, open_spool
+from services.webhook.spool_folder import SpoolFolder
 
 #: A process that spools events 0, 1, 2, … and says so after each, until it is killed.
 SPOOLING = """
@@ -112,6 +116,44 @@ async def test_an_event_whose_sender_gave_up_before_it_was_written_is_left_out(s
     await put(spool, b"3")
 
     assert [wire.body for wire in await waiting(spool)] == [b"1", b"3"]
+
+
+@asynccontextmanager
+async def hung_disk(spool: Spool) -> AsyncIterator[threading.Event]:
+    """No file work gets done until the event is set, or the block is left."""
+    works_again = threading.Event()
+    spool._thread.submit(works_again.wait)
+    try:
+        yield works_again
+    finally:
+        works_again.set()
+
+
+async def give_up(spool: Spool, body: bytes) -> None:
+    """Put, and leave before the disk has done anything."""
+    task = asyncio.ensure_future(put(spool, body))
+    for _ in range(3):  # turns of the loop: put, then the writer
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_while_the_disk_hangs_nothing_is_held_for_those_who_gave_up(open_one: Any) -> None:
+    # Given a disk that hangs with one event in hand
+    async with open_one(limit=100) as spool, hung_disk(spool) as disk:
+        await give_up(spool, b"in hand")
+
+        # When others come, and go unanswered
+        for _ in range(10):
+            await give_up(spool, b"x" * 60)
+
+        # Then neither memory nor room is taken, and once it works the next event has its place
+        assert not spool._unwritten
+        after = asyncio.ensure_future(put(spool, b"y" * 60))
+        await asyncio.sleep(0)
+        disk.set()
+        await after
+        assert [wire.body for wire in await waiting(spool)] == [b"in hand", b"y" * 60]
 
 
 async def test_an_empty_spool_leaves_nothing_behind(open_one: Any, tmp_path: Path) -> None:
@@ -219,22 +261,26 @@ async def test_a_damaged_file_is_set_aside_loudly_and_everything_goes_on(
         assert [wire.body for wire in await waiting(spool)] == [b"1"]
 
 
+def break_own_file(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = sqlite3.DatabaseError("database disk image is malformed")
+    broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+    class Broken:
+        def execute(self, *_: object) -> None:
+            raise broken
+
+        def close(self) -> None: ...
+
+    spool._own._database.close()
+    monkeypatch.setattr(spool._own, "_database", Broken())
+
+
 async def test_when_our_own_file_breaks_a_new_one_takes_the_event(
     open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_one() as spool:
         await put(spool, b"1")
-        broken = sqlite3.DatabaseError("database disk image is malformed")
-        broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-
-        class Broken:
-            def execute(self, *_: object) -> None:
-                raise broken
-
-            def close(self) -> None: ...
-
-        spool._own._database.close()
-        monkeypatch.setattr(spool._own, "_database", Broken())
+        break_own_file(spool, monkeypatch)
 
         await put(spool, b"2")
 
@@ -242,10 +288,63 @@ async def test_when_our_own_file_breaks_a_new_one_takes_the_event(
         assert len(list((tmp_path / "spool").glob("*.damaged"))) == 1
 
 
-async def test_a_full_disk_is_said_and_forgotten_when_there_is_room_again(spool: Spool) -> None:
-    # Given a disk that has no room for more pages
+def fill_disk(spool: Spool) -> None:
+    """From now on there is no room for more pages."""
     pages = spool._own._database.execute("PRAGMA page_count").fetchone()[0]
     spool._own._database.execute(f"PRAGMA max_page_count = {pages}")
+
+
+async def test_two_who_find_the_same_file_broken_make_one_new_file(
+    open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_one() as spool:
+        # Given a broken file of ours
+        await put(spool, b"1")
+        break_own_file(spool, monkeypatch)
+
+        # When the drain and the writer find out at the same time
+        async with hung_disk(spool):
+            both = asyncio.gather(spool.oldest(10), put(spool, b"2"))
+            for _ in range(3):  # turns of the loop, in which both turn to the file
+                await asyncio.sleep(0)
+        await both
+
+        # Then there is one new file, with the event in it
+        assert [wire.body for wire in await waiting(spool)] == [b"2"]
+        assert len(list((tmp_path / "spool").glob("*.spool"))) == 1
+        assert len(list((tmp_path / "spool").glob("*.damaged"))) == 1
+
+
+async def test_a_failing_disk_stays_failing_when_those_who_wait_for_it_give_up(spool: Spool) -> None:
+    fill_disk(spool)
+    with pytest.raises(SpoolUnusable):
+        await put(spool, b"x" * 100_000)
+
+    task = asyncio.ensure_future(put(spool, b"1"))
+    await asyncio.sleep(0)
+    task.cancel()  # before the writer has taken it
+    await asyncio.wait([task])
+    await spool.oldest(1)  # whatever the writer did is done by now
+    await asyncio.sleep(0)
+
+    assert not spool.accepts
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disk_full(path: Path) -> None:
+        path.touch()
+        raise SpoolUnusable("database or disk is full")
+
+    monkeypatch.setattr(spool_folder, "SpoolFile", disk_full)
+
+    with pytest.raises(SpoolUnusable):
+        SpoolFolder(tmp_path).create()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_full_disk_is_said_and_forgotten_when_there_is_room_again(spool: Spool) -> None:
+    fill_disk(spool)
     with pytest.raises(SpoolUnusable, match="full"):
         await put(spool, b"x" * 100_000)
     assert not spool.accepts

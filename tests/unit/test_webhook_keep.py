@@ -11,7 +11,7 @@ import pytest
 from common.messages import InsightsReceived, Wire
 from services.webhook.answers import Outcome, Refused
 from services.webhook.drain import drain, drained, look_after
-from services.webhook.keep import Circuit, Keeper
+from services.webhook.keep import ANSWER_WITHIN, SPOOL_WITHIN, Circuit, Keeper
 from services.webhook.spool import Spool, SpoolUnusable
 
 
@@ -67,6 +67,28 @@ async def test_a_request_that_took_its_time_already_goes_to_the_spool_at_once(
 
     assert broker.tries == 0
     assert spool.events == 1
+
+
+async def test_a_request_with_a_moment_left_is_spooled_and_says_nothing_about_the_broker(
+    keeper: Keeper, broker: Any
+) -> None:
+    # Given a broker that would not confirm in 50 ms
+    broker.frozen = True
+
+    assert await keeper.keep(event(1), elapsed=ANSWER_WITHIN - SPOOL_WITHIN - 0.05) is Outcome.SPOOLED
+
+    assert broker.tries == 0
+    assert not keeper.circuit.open
+    broker.comes_back()
+    assert await keeper.keep(event(2), elapsed=0) is Outcome.PUBLISHED
+
+
+@pytest.mark.parametrize("elapsed", [ANSWER_WITHIN - SPOOL_WITHIN - 0.05, ANSWER_WITHIN])
+async def test_a_spool_that_refuses_at_once_leaves_its_time_to_the_broker(
+    broker: Any, open_one: Any, elapsed: float
+) -> None:
+    async with open_one(limit=3) as spool:
+        assert await Keeper(broker, spool, Circuit()).keep(event(), elapsed=elapsed) is Outcome.PUBLISHED
 
 
 async def test_a_full_spool_leaves_the_broker_as_the_last_resort(broker: Any, open_one: Any) -> None:
@@ -166,21 +188,42 @@ async def test_an_open_circuit_with_nothing_to_prove_it_wrong_is_closed(
         await eventually(lambda: not circuit.open)
 
 
-async def test_at_the_end_the_spool_is_emptied_if_the_broker_is_there(
+async def test_at_the_end_the_spool_is_emptied_also_by_a_broker_that_comes_back_only_then(
     keeper: Keeper, broker: Any, spool: Spool, running: Any
 ) -> None:
+    # Given a receiver that has to stop while the broker is away
     broker.goes_away()
     for number in range(150):
         await keeper.keep(event(number), elapsed=0)
-    await drained(spool, broker, keeper.circuit)  # returns at once: nobody is there to empty it
-    assert spool.events == 150
-
-    broker.comes_back()
     async with running(drain(spool, broker, keeper.circuit)):
-        await drained(spool, broker, keeper.circuit)
+        ending = asyncio.create_task(drained(spool))
+        await asyncio.wait([ending], timeout=0.1)
+        assert not ending.done()
 
+        # When the broker is there again
+        broker.comes_back()
+        await ending
+
+    # Then nothing is left
     assert spool.events == 0
     assert len(broker.taken) == 150
+
+
+async def test_at_the_end_a_broker_that_does_not_confirm_is_tried_again(
+    keeper: Keeper, broker: Any, spool: Spool, running: Any, eventually: Any
+) -> None:
+    broker.frozen = True
+    await keeper.keep(event(), elapsed=0)
+    assert keeper.circuit.open
+    async with running(drain(spool, broker, keeper.circuit)):
+        ending = asyncio.create_task(drained(spool))
+        await eventually(lambda: broker.tries >= 3)
+        assert not ending.done()
+
+        broker.comes_back()
+        await ending
+
+    assert bodies(broker.taken) == [event().raw]
 
 
 async def test_a_confirmed_event_whose_deletion_fails_is_not_published_again(
