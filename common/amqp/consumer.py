@@ -27,6 +27,7 @@ from common.amqp.dead_letters import dead_letter
 from common.amqp.publisher import NotConfirmed, Publisher
 from common.amqp.topology import declare
 from common.messages import M, NotDecodable, Wire
+from common.tasks import end
 from common.telemetry.health import Health, Work
 from common.telemetry.metrics import HANDLED, HANDLING_SECONDS
 
@@ -76,8 +77,7 @@ async def consume(
         if late:
             structlog.get_logger().warning("work_handed_back", queue=consumption.kind.QUEUE, count=len(late))
     finally:
-        for task in (*workers, stopping, subscriber):
-            task.cancel()
+        await end(*workers, stopping, subscriber)
         results = await asyncio.gather(*workers, subscriber, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):

@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 
 from common.amqp.connection import BROKER_AWAY, close, connect, pauses
 from common.messages import Wire
+from common.tasks import end
 from common.telemetry.metrics import PUBLISHED
 
 #: Seconds in which the broker confirms a message that it has taken: a thousand times the usual, well below every
@@ -75,6 +76,19 @@ class Publisher:
         self._confirmed = True
         PUBLISHED.labels(queue, "confirmed").inc()
 
+    async def waiting(self, queue: str) -> int:
+        """How many messages of a queue wait for somebody to take them; raises `NotConfirmed` when that is not known."""
+        channel, lost = self._channel, self._lost
+        if channel is None or not self.connected:
+            raise NotConfirmed("the broker is away")
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                found = await channel.declare_queue(queue, passive=True)
+        except BROKER_AWAY as error:
+            self._lose(lost, type(error).__name__)
+            raise NotConfirmed(f"the broker did not answer: {type(error).__name__}") from None
+        return found.declaration_result.message_count or 0
+
     def _lose(self, lost: asyncio.Event, cause: str) -> None:
         if not lost.is_set():
             structlog.get_logger().warning("broker_lost", role="publisher", cause=cause)
@@ -127,6 +141,5 @@ async def open_publisher(url: str, name: str) -> AsyncIterator[Publisher]:
     try:
         yield publisher
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end(task)
         await publisher.aclose()

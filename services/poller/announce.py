@@ -42,7 +42,8 @@ async def announce(client: RingCentral, pool: Pool, publisher: Publisher, clock:
     now = clock.now()
     old = now - timedelta(seconds=grows_old_after(window, rate))
     sql = statements("recordings")
-    free = window - await pool.fetchval(sql["count_announced"], client.account_id, old, now)
+    announced = await pool.fetchval(sql["count_announced"], client.account_id, old, now)
+    free = window - max(announced, await _waiting(publisher, window))
     confirmed = 0
     while free > 0 and publisher.connected:
         async with pool.acquire() as connection, connection.transaction():
@@ -69,6 +70,14 @@ def window_size(rate: float) -> int:
 def grows_old_after(window: int, rate: float) -> float:
     """Seconds after which an announcement counts as lost: twice what a full window takes, and a minute."""
     return 60.0 + 2 * window / rate
+
+
+async def _waiting(publisher: Publisher, window: int) -> int:
+    """Jobs that nobody has taken yet: while no downloader runs, what was announced long ago still fills the window."""
+    try:
+        return await publisher.waiting(DownloadRecording.QUEUE)
+    except NotConfirmed:
+        return window
 
 
 async def _publish(publisher: Publisher, job: DownloadRecording) -> bool:

@@ -44,9 +44,7 @@ WHERE r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.sourc
 
 -- name: announce
 -- Mark the most urgent due rows as announced; an announcement that is old counts as none.
-UPDATE recordings r
-SET audio_announced_at = $2
-FROM (
+WITH due AS MATERIALIZED ( -- once: as a plain subquery it may run once a row, and its limit with it
     SELECT domain, source_record_id
     FROM recordings
     WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $2
@@ -55,7 +53,10 @@ FROM (
     ORDER BY audio_due_at
     LIMIT $4
     FOR UPDATE SKIP LOCKED
-) AS due
+)
+UPDATE recordings r
+SET audio_announced_at = $2
+FROM due
 WHERE r.account_id = $1 AND r.domain = due.domain AND r.source_record_id = due.source_record_id
 RETURNING r.domain, r.source_record_id;
 
@@ -98,6 +99,7 @@ RETURNING source_record_id;
 UPDATE recordings
 SET audio_claimed_until = clock_timestamp() + make_interval(secs => $5::double precision)
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
     AND audio_claimed_until >= clock_timestamp()
 RETURNING source_record_id;
 
@@ -106,6 +108,7 @@ RETURNING source_record_id;
 UPDATE recordings
 SET audio_object = coalesce(audio_object, $5)
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
 RETURNING audio_object;
 
 -- name: note_upload
@@ -113,6 +116,7 @@ RETURNING audio_object;
 UPDATE recordings
 SET audio_upload_id = $5
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
 -- name: store
@@ -132,6 +136,7 @@ UPDATE recordings
 SET audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = $6, audio_announced_at = NULL,
     audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
 -- name: give_up
@@ -140,13 +145,15 @@ UPDATE recordings
 SET audio_state = $6, audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = NULL,
     audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
 -- name: hand_back
 -- An attempt did not take place (no budget, or stopping): due again, uncounted.
 UPDATE recordings
-SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL
+SET audio_due_at = $5, audio_reason = coalesce($6, audio_reason), audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
 -- name: count_states

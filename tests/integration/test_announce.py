@@ -1,0 +1,103 @@
+"""Announcing due rows as jobs: a short window, each row once, whether somebody takes them or not."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from common.amqp.publisher import Publisher, open_publisher
+from common.database.leases import Lease
+from common.database.migrate import migrate
+from common.database.pool import Pool, open_pool
+from common.database.recordings import Said, merge_sayings
+from common.merge import Saying
+from common.messages import DownloadRecording
+from common.ringcentral.budget import Budget
+from common.ringcentral.client import RingCentral
+from private_servers.rabbitmq import RabbitMQ
+from services.poller.announce import announce
+from services.poller.leadership import Leadership
+
+#: What one user has before any header has told of a budget.
+WINDOW = 100
+
+
+class MovedClock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class Account:
+    """What announcing needs to know of RingCentral: whose calls, and how large the budget is."""
+
+    account_id = "42"
+
+    def __init__(self, pool: Pool) -> None:
+        self.budget = Budget(pool, "app")
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    await migrate(database_url)
+    async with open_pool(database_url, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
+    async with open_publisher(rabbitmq.url, "test") as opened:
+        await opened.wait_connected()
+        yield opened
+
+
+@pytest.fixture
+async def leadership(pool: Pool) -> Leadership:
+    lease = Lease("poller")
+    fencing = await lease.hold(pool, 60)
+    assert fencing is not None
+    return Leadership(lease, fencing)
+
+
+async def fall_due(pool: Pool, count: int, at: datetime) -> None:
+    entry = Saying("call_log", "1", {"audio_content_uri": "https://media.example/audio"})
+    async with pool.acquire() as connection, connection.transaction():
+        await merge_sayings(connection, "42", [Said(("pbx", f"r{number}"), entry) for number in range(count)], at)
+
+
+async def test_no_more_than_a_window_is_announced_however_long_nobody_downloads(
+    pool: Pool, publisher: Publisher, leadership: Leadership
+) -> None:
+    clock = MovedClock()
+    client = cast("RingCentral", Account(pool))
+    await fall_due(pool, 3 * WINDOW, clock.time)
+
+    first = await announce(client, pool, publisher, clock, leadership)
+    again = await announce(client, pool, publisher, clock, leadership)
+    clock.time += timedelta(hours=24)
+    next_day = await announce(client, pool, publisher, clock, leadership)
+
+    assert (first, again, next_day) == (WINDOW, 0, 0)
+    assert await publisher.waiting(DownloadRecording.QUEUE) == WINDOW
+
+
+async def test_a_queue_that_was_lost_is_filled_again_when_its_announcements_are_old(
+    pool: Pool, publisher: Publisher, leadership: Leadership, taken: object
+) -> None:
+    clock = MovedClock()
+    client = cast("RingCentral", Account(pool))
+    await fall_due(pool, 5, clock.time)
+    await announce(client, pool, publisher, clock, leadership)
+    assert callable(taken)
+    lost = await taken(DownloadRecording.QUEUE)
+
+    at_once = await announce(client, pool, publisher, clock, leadership)
+    clock.time += timedelta(hours=1)
+    later = await announce(client, pool, publisher, clock, leadership)
+
+    assert (len(lost), at_once, later) == (5, 0, 5)
