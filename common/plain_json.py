@@ -1,6 +1,7 @@
 """Reading foreign JSON: strictly as JSON, tolerantly as data, and as something that Postgres can hold."""
 
 import json
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -30,9 +31,11 @@ def _refuse(_constant: str) -> None:
 
 
 def storable(value: Any) -> Any:
-    """The value with U+FFFD in the place of what Postgres cannot hold; the very same object when there is nothing."""
+    """The value without what Postgres cannot hold (U+FFFD or null in its place); the same object when all is well."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, list):
         items = [storable(item) for item in value]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else items

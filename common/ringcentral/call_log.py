@@ -173,7 +173,7 @@ def _duration_ms(place: dict[str, Any]) -> int | None:
     if exact is not None:
         return exact
     seconds = whole_number_of(place.get("duration"))
-    return None if seconds is None else seconds * 1000
+    return None if seconds is None else whole_number_of(seconds * 1000)
 
 
 def digest_of_call(call: Call) -> str:

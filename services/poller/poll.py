@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import asyncpg
 import structlog
 
 from common.clock import Clock
@@ -56,21 +57,42 @@ async def _find_cursor(client: RingCentral, pool: Pool, clock: Clock) -> Cursor:
 async def _commit(account_id: str, pool: Pool, page: Page, now: datetime, leadership: Leadership) -> None:
     if page.changes.unreadable:
         structlog.get_logger().error("call_log_records_unreadable", records=page.changes.unreadable)
-    calls, cursor = page.changes.calls, page.cursor
+    try:
+        await _write(account_id, pool, page.changes.calls, page.cursor, now, leadership)
+    except asyncpg.PostgresError:
+        await _write_singly(account_id, pool, page, now, leadership)
+
+
+async def _write(
+    account_id: str, pool: Pool, calls: Sequence[Call], cursor: Cursor | None, now: datetime, leadership: Leadership
+) -> None:
+    """Rows and cursor, in one transaction."""
     said = [Said((DOMAIN, recording), saying) for call in calls for recording, saying in call.recordings.items()]
     async with pool.acquire() as connection, connection.transaction():
         await leadership.prove(connection)
         await call_rows.write(connection, account_id, [_row(call) for call in _latest(calls)], now)
         await merge_sayings(connection, account_id, said, now)
-        await connection.execute(
-            statements("call_log_cursors")["move"],
-            account_id,
-            cursor.credential,
-            cursor.sync_token,
-            cursor.polled_until,
-            cursor.windows_until,
-            now,
-        )
+        if cursor is not None:
+            await connection.execute(
+                statements("call_log_cursors")["move"],
+                account_id,
+                cursor.credential,
+                cursor.sync_token,
+                cursor.polled_until,
+                cursor.windows_until,
+                now,
+            )
+
+
+async def _write_singly(account_id: str, pool: Pool, page: Page, now: datetime, leadership: Leadership) -> None:
+    """Postgres refuses something on the page: write what it takes, and go on; one record never stops the others."""
+    for call in page.changes.calls:
+        try:
+            await _write(account_id, pool, [call], None, now, leadership)
+        except asyncpg.PostgresError:
+            log = structlog.get_logger()
+            log.exception("call_log_record_refused", call_log_id=call.call_log_id[:64])
+    await _write(account_id, pool, [], page.cursor, now, leadership)
 
 
 def _latest(calls: Sequence[Call]) -> list[Call]:

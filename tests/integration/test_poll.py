@@ -1,5 +1,7 @@
 """Polling the simulator's call log into a real Postgres."""
 
+import random
+import string
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -172,3 +174,15 @@ async def test_the_cursor_goes_by_ringcentrals_clock_not_by_ours(pool: Pool, lea
 
     polled_until = await pool.fetchval("SELECT polled_until FROM call_log_cursors")
     assert abs(polled_until.timestamp() - theirs) < 1800
+
+
+async def test_a_record_that_postgres_refuses_never_stops_the_others(
+    simulator: Simulator, pool: Pool, poll_once: Callable[[], Any]
+) -> None:
+    odd = simulator.world.company.calls[3]
+    odd.telephony_session_id = "s-" + "".join(random.Random(1).choices(string.ascii_letters, k=20_000))
+
+    await poll_once()
+
+    assert await pool.fetchval("SELECT count(*) FROM calls") == len(simulator.world.company.calls) - 1
+    assert await pool.fetchval("SELECT sync_token FROM call_log_cursors") is not None
