@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from common.database.pool import DATABASE_AWAY, Pool, open_pool
+from common.database.pool import DatabaseAway, Pool, open_pool
 from common.settings import DatabaseSettings, HttpUrl, Seconds, SettingsError, StorageSettings, read_settings
 from common.storage.interface import Storage
 from common.storage.open import open_storage
@@ -22,6 +22,8 @@ from demo.summary import show_summary
 
 #: Seconds between two looks at the progress.
 _LOOK_EVERY: Final = 0.5
+#: Recordings of the demonstration's company, at least: fewer would pass without having shown anything.
+LEAST_RECORDINGS: Final = 200
 #: Seconds between two lines of progress where there is no terminal.
 _LINE_EVERY: Final = 5.0
 
@@ -40,8 +42,11 @@ class WatchSettings(DatabaseSettings, StorageSettings):
     demo_deadline: Seconds = 240.0
 
 
-async def watch(settings: WatchSettings, console: Console) -> Verdict:
-    """Show progress until everything is there or the deadline is over; then check and show the summary."""
+async def watch(settings: WatchSettings, console: Console, *, at_least: int = 1) -> Verdict:
+    """Show progress until everything is there or the deadline is over; then check and show the summary.
+
+    A company of fewer than `at_least` recordings is a fault.
+    """
     keys = (settings.aws_access_key_id, settings.aws_secret_access_key)
     access_key, secret_key = (key.get_secret_value() if key else None for key in keys)
     async with (
@@ -56,13 +61,18 @@ async def watch(settings: WatchSettings, console: Console) -> Verdict:
         ) as storage,
     ):
         started = time.monotonic()
-        verdict = await _until_done(settings, simulator, pool, storage, console)
+        verdict = await _until_done(settings, simulator, pool, storage, console, at_least)
         await show_summary(console, verdict, pool, settings.storage_url, time.monotonic() - started)
         return verdict
 
 
 async def _until_done(
-    settings: WatchSettings, simulator: httpx.AsyncClient, pool: Pool, storage: Storage, console: Console
+    settings: WatchSettings,
+    simulator: httpx.AsyncClient,
+    pool: Pool,
+    storage: Storage,
+    console: Console,
+    at_least: int,
 ) -> Verdict:
     deadline = time.monotonic() + settings.demo_deadline
     truth = await _ask(simulator, "truth", deadline)
@@ -81,7 +91,8 @@ async def _until_done(
             done = truth["finished"] and seen["stored"] >= len(truth["recordings"]) and seen["calls"] >= truth["calls"]
             late = time.monotonic() > deadline
             if done or late:
-                verdict = await check(truth, await _ask(simulator, "counts", deadline), pool, storage)
+                counts = await _ask(simulator, "counts", deadline)
+                verdict = await check(truth, counts, pool, storage, at_least=at_least)
                 if not verdict.faults or late:
                     return verdict
             await asyncio.sleep(_LOOK_EVERY)
@@ -118,7 +129,7 @@ class _Bars:
 async def _progress(pool: Pool) -> dict[str, Any]:
     try:
         row = await pool.fetchrow(_PROGRESS)
-    except DATABASE_AWAY:
+    except DatabaseAway:
         row = None
     return dict(row) if row else {"calls": 0, "stored": 0, "insights": 0, "bytes": 0}
 
@@ -144,7 +155,7 @@ def main() -> int:
     except SettingsError as fault:
         sys.stderr.write(f"demo: {fault}\n")
         return 2
-    return 1 if asyncio.run(watch(settings, Console())).faults else 0
+    return 1 if asyncio.run(watch(settings, Console(), at_least=LEAST_RECORDINGS)).faults else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The journal: every accepted event, byte for byte."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from common.database.pool import Connection
@@ -27,7 +28,8 @@ class Entry:
 async def journal(connection: Connection, entries: Sequence[Entry], applied_at: datetime) -> set[bytes]:
     """Journal what is not there yet, and return the digests of those. May run twice: then it returns nothing."""
     sql = statements("insight_events")
-    for month in {entry.received_at.replace(day=1, hour=0, minute=0, second=0, microsecond=0) for entry in entries}:
+    days = [entry.received_at.astimezone(UTC) for entry in entries]
+    for month in {day.replace(day=1, hour=0, minute=0, second=0, microsecond=0) for day in days}:
         await connection.execute(sql["ensure_partition"], month)
     unique = {entry.digest: entry for entry in entries}
     rows = await connection.fetch(sql["remember"], list(unique), [entry.received_at for entry in unique.values()])
@@ -37,7 +39,8 @@ async def journal(connection: Connection, entries: Sequence[Entry], applied_at: 
         [entry.digest for entry in fresh],
         [entry.account_id for entry in fresh],
         [entry.raw for entry in fresh],
-        [entry.body for entry in fresh],
+        # As text: a list among jsonb values would be taken for a dimension of the array.
+        [None if entry.body is None else json.dumps(entry.body) for entry in fresh],
         [entry.uuid for entry in fresh],
         [entry.domain for entry in fresh],
         [entry.source_record_id for entry in fresh],

@@ -7,6 +7,8 @@ from typing import Final
 
 import asyncpg
 
+from common.database.pool import Pool
+
 #: Any number that nobody else uses: `pg_advisory_xact_lock` lets one `migrate` in at a time, behind poolers as well.
 _LOCK: Final = 7_246_582_258
 
@@ -84,7 +86,7 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
     return True
 
 
-async def check_schema(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+async def check_schema(pool: Pool) -> None:
     """Raise `SchemaError` when the schema is older than this code: the process must not start on it."""
     needed = max(migration.version for migration in migrations())
     try:

@@ -7,7 +7,7 @@ import asyncpg
 import structlog
 
 from common.database.migrate import SchemaError, check_schema
-from common.database.pool import DATABASE_AWAY, REFUSED, Pool
+from common.database.pool import REFUSED, DatabaseAway, Pool
 from common.pause import pause
 from common.process import CannotStart
 from common.telemetry.health import Health
@@ -35,8 +35,8 @@ async def wait_for_schema(pool: Pool, health: Health, stop: asyncio.Event) -> bo
             raise CannotStart(
                 "DATABASE_URL is not valid: check its host, its port and what stands behind the ?."
             ) from None
-        except DATABASE_AWAY as error:
-            structlog.get_logger().warning("database_away", error=type(error).__name__)
+        except DatabaseAway as error:
+            structlog.get_logger().warning("database_away", error=str(error))
             await pause(_LOOK_AGAIN, stop)
         else:
             answered = True

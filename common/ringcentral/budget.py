@@ -19,7 +19,7 @@ from typing import Final
 
 import structlog
 
-from common.database.pool import DATABASE_AWAY, Pool
+from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.ringcentral.errors import NoBudget
 from common.ringcentral.limits import group_of, limit_of, of_another_limiter, penalty_of
@@ -144,7 +144,7 @@ class Budget:
             return grant
         finally:
             if noted and grant is None:
-                with suppress(*DATABASE_AWAY):  # the note ends by itself
+                with suppress(DatabaseAway):  # the note ends by itself
                     await self._pool.execute(self._sql["stop_waiting"], waiter)
 
     async def _try(
@@ -155,7 +155,7 @@ class Budget:
         try:
             row = await self._pool.fetchrow(self._sql["take"], *key, grant_id, int(priority), timeout, waiter)
         except BaseException:  # cancelled, or the connection was lost: it may have been granted all the same
-            with suppress(*DATABASE_AWAY):
+            with suppress(DatabaseAway):
                 await self._pool.execute(self._sql["give_back"], *key, grant_id, MARGIN)
             raise
         return None if row is None else Grant(row["owner_id"], group, row["slot"], grant_id, asked)

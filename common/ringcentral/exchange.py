@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 import structlog
 
-from common.database.pool import DATABASE_AWAY
+from common.database.pool import DatabaseAway
 from common.ringcentral.budget import REQUEST_TIMEOUT, Budget, Grant
 from common.ringcentral.errors import SourceFailed, error_of
 from common.telemetry.metrics import RINGCENTRAL_REQUESTS
@@ -61,7 +61,7 @@ async def exchange(
 
 async def _unanswered(budget: Budget, grant: Grant, error: BaseException, *, sent: bool) -> None:
     """What was not sent goes back; after mere silence it may still arrive, and keeps its slot as long as that."""
-    with suppress(*DATABASE_AWAY):  # the slot is free by itself when its time is over
+    with suppress(DatabaseAway):  # the slot is free by itself when its time is over
         if not sent:
             await budget.give_back(grant)
         elif not isinstance(error, httpx.TimeoutException | TimeoutError):
@@ -79,11 +79,11 @@ async def _account_for(answer: httpx.Response, budget: Budget, grant: Grant) -> 
             await asyncio.shield(budget.close(grant, answer.headers))
         await budget.settle(grant, answer.headers)
     except asyncio.CancelledError:
-        with suppress(*DATABASE_AWAY):
+        with suppress(DatabaseAway):
             await budget.settle(grant, {})
         raise
-    except DATABASE_AWAY as error:
-        structlog.get_logger().warning("budget_not_settled", error=type(error).__name__)
+    except DatabaseAway as error:
+        structlog.get_logger().warning("budget_not_settled", error=str(error))
     if answer.status_code == 429:
         raise error_of(429, answer.headers, await error_body(answer))
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from common.database.pool import DATABASE_AWAY
+from common.database.pool import DatabaseAway
 from common.pause import pause
 from common.process import CannotStart
 from common.ringcentral.client import RingCentral
@@ -29,7 +29,7 @@ async def wait_for_account(client: RingCentral, health: Health, stop: asyncio.Ev
             await client.check_account()
         except CredentialRefused as fault:
             raise CannotStart(f"RC_JWT cannot be used: {fault}.") from None
-        except (RingCentralError, *DATABASE_AWAY) as error:
+        except (RingCentralError, DatabaseAway) as error:
             reason = str(error) if isinstance(error, RingCentralError) else type(error).__name__
             structlog.get_logger().warning("account_not_checked", reason=reason)
             await pause(_LOOK_AGAIN, stop)

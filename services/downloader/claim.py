@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from common.clock import Clock
-from common.database.pool import DATABASE_AWAY, Pool
+from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.messages import DownloadRecording
 from common.storage.interface import StoredObject
@@ -77,9 +77,9 @@ class Claim:
         """The last attempt failed: `failed` or `unavailable`."""
         await self._run("give_up", reason, state, self.clock.now())
 
-    async def hand_back(self, due_at: datetime) -> None:
-        """No attempt took place."""
-        await self._run("hand_back", due_at)
+    async def hand_back(self, due_at: datetime, reason: str | None) -> None:
+        """No attempt took place; a reason, if there is one, is shown on the row."""
+        await self._run("hand_back", due_at, reason)
 
     @asynccontextmanager
     async def held(self, deadline: float) -> AsyncIterator[None]:
@@ -111,8 +111,8 @@ class Claim:
                 dead_at = asked + CLAIM_SECONDS
             except ClaimLost:
                 break
-            except DATABASE_AWAY as error:
-                structlog.get_logger().warning("claim_not_renewed", error=type(error).__name__)
+            except DatabaseAway as error:
+                structlog.get_logger().warning("claim_not_renewed", error=str(error))
                 self.lost = loop.time() > dead_at
         with contextlib.suppress(RuntimeError):  # the block has ended meanwhile
             scope.reschedule(loop.time())

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,11 +11,13 @@ from typing import Final
 import structlog
 
 from common.clock import Clock
-from common.database.pool import DATABASE_AWAY, Pool
+from common.database.pool import DatabaseAway, Pool
 from common.messages import DownloadRecording
 from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import (
     CredentialRefused,
+    Forbidden,
+    ForeignHost,
     Missing,
     NoBudget,
     RingCentralError,
@@ -32,12 +34,19 @@ from services.downloader.schedule import Kind, next_step
 
 #: Seconds for one attempt, the wait for its slot included: half of the broker's acknowledgement timeout of 30 min.
 ATTEMPT_DEADLINE: Final = 15 * 60.0
-#: When a job is due again that got no slot (others had them: soon) or whose credential is refused (a person mends it).
+#: When a job is due again that got no slot (others had them: soon), or that waits for a person to mend a credential, to
+#: grant a permission or to allow a host: uncounted, so that mending it heals the row whenever that is.
 _POSTPONED: Final[dict[type[RingCentralError], timedelta]] = {
     NoBudget: timedelta(seconds=5),
     CredentialRefused: timedelta(minutes=1),
     Unauthenticated: timedelta(minutes=1),
+    Forbidden: timedelta(hours=1),
+    ForeignHost: timedelta(hours=1),
 }
+
+
+#: Seconds to say on the row that work is handed back while the process stops.
+_HAND_BACK_WITHIN: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +77,27 @@ async def handle(downloads: Downloads, messages: Sequence[DownloadRecording], wo
             DOWNLOADS.labels("abandoned", "ClaimLost").inc()
             structlog.get_logger().warning("download_abandoned")
         except asyncio.CancelledError:
-            await asyncio.shield(claim.hand_back(downloads.clock.now()))
-            structlog.get_logger().info("download_handed_back")
+            await _hand_back(downloads, claim)
             raise
+
+
+async def _hand_back(downloads: Downloads, claim: Claim) -> None:
+    """Stopping: let somebody else begin at once; when that cannot be said now, the claim ends by itself."""
+    with suppress(ClaimLost, DatabaseAway, TimeoutError):
+        async with asyncio.timeout(_HAND_BACK_WITHIN):
+            await asyncio.shield(claim.hand_back(downloads.clock.now(), None))
+            structlog.get_logger().info("download_handed_back")
 
 
 async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
     started = time.monotonic()
     try:
         stored = await _attempt(downloads, claim, work)
-    except (NoBudget, Throttled, CredentialRefused, Unauthenticated) as reason:
+    except (NoBudget, Throttled, CredentialRefused, Unauthenticated, Forbidden, ForeignHost) as reason:
         await _postpone(downloads, claim, reason)
     except (RingCentralError, StorageError) as reason:
         await _record_failure(downloads, claim, reason, str(reason))
-    except (ClaimLost, *DATABASE_AWAY):
+    except (ClaimLost, DatabaseAway):
         raise
     except Exception as error:
         await _record_failure(downloads, claim, error, f"unexpected {type(error).__name__}")
@@ -121,7 +137,10 @@ async def _transfer(downloads: Downloads, claim: Claim, work: Work) -> tuple[Sto
             note_upload=claim.note_upload,
             before_commit=claim.check,
         )
-    facts = await downloads.storage.head(name)
+    try:
+        facts = await downloads.storage.head(name)
+    except FileNotFoundError:
+        raise StorageError("the object is not there right after it was written") from None
     if facts.size != stored.size:
         raise StorageError(f"the storage holds {facts.size} bytes of {stored.size} that were written")
     return stored, content_type
@@ -129,7 +148,7 @@ async def _transfer(downloads: Downloads, claim: Claim, work: Work) -> tuple[Sto
 
 async def _postpone(downloads: Downloads, claim: Claim, reason: RingCentralError) -> None:
     pause = timedelta(seconds=reason.retry_after) if isinstance(reason, Throttled) else _POSTPONED[type(reason)]
-    await claim.hand_back(downloads.clock.now() + pause)
+    await claim.hand_back(downloads.clock.now() + pause, None if isinstance(reason, NoBudget) else str(reason))
     DOWNLOADS.labels("postponed", type(reason).__name__).inc()
     structlog.get_logger().info("download_postponed", reason=str(reason))
 

@@ -11,7 +11,7 @@ from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import open_publisher
 from common.amqp.ready import check_credentials
 from common.clock import SystemClock
-from common.database.pool import DATABASE_AWAY, open_pool
+from common.database.pool import DatabaseAway, open_pool
 from common.database.ready import wait_for_schema
 from common.messages import DownloadRecording
 from common.process import CannotStart
@@ -52,7 +52,7 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         consumption = Consumption(
             kind=DownloadRecording,
             handle=partial(handle, Downloads(pool, client, storage, clock)),
-            away=DATABASE_AWAY,
+            away=(DatabaseAway,),
             concurrency=settings.download_concurrency,
             grace=settings.grace_period,
         )

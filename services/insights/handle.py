@@ -7,7 +7,7 @@ import structlog
 
 from common.clock import Clock
 from common.database.insight_events import Entry, journal
-from common.database.pool import DATABASE_AWAY, Pool
+from common.database.pool import DatabaseAway, Pool
 from common.database.recordings import Said, merge_sayings
 from common.messages import InsightsReceived
 from common.telemetry.health import Work
@@ -24,7 +24,7 @@ async def handle(pool: Pool, clock: Clock, messages: Sequence[InsightsReceived],
     events = [understand(message) for message in messages]
     try:
         await _write(pool, clock, events)
-    except DATABASE_AWAY:
+    except DatabaseAway:
         raise
     except asyncpg.PostgresError as error:
         if len(events) > 1:

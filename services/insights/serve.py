@@ -8,7 +8,7 @@ from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import open_publisher
 from common.amqp.ready import check_credentials
 from common.clock import SystemClock
-from common.database.pool import DATABASE_AWAY, open_pool
+from common.database.pool import DatabaseAway, open_pool
 from common.database.ready import wait_for_schema
 from common.messages import InsightsReceived
 from common.settings import BrokerSettings, DatabaseSettings, ProcessSettings
@@ -39,7 +39,7 @@ async def serve(settings: InsightsSettings, health: Health, stop: asyncio.Event)
         consumption = Consumption(
             kind=InsightsReceived,
             handle=partial(handle, pool, SystemClock()),
-            away=DATABASE_AWAY,
+            away=(DatabaseAway,),
             concurrency=CONCURRENCY,
             batch=BATCH,
             grace=settings.grace_period,

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from common.database.leases import Lease
-from common.database.pool import DATABASE_AWAY, Connection, Pool
+from common.database.pool import Connection, DatabaseAway, Pool
 from common.pause import pause
 from common.telemetry.metrics import LEADER
 
@@ -92,8 +92,8 @@ async def _hold(pool: Pool, lease: Lease) -> int | None:
     try:
         async with asyncio.timeout(RENEW_EVERY):
             return await lease.hold(pool, LEASE_SECONDS)
-    except DATABASE_AWAY as error:
-        structlog.get_logger().warning("lease_not_renewed", error=type(error).__name__)
+    except DatabaseAway as error:
+        structlog.get_logger().warning("lease_not_renewed", error=str(error))
         return None
 
 
@@ -101,5 +101,5 @@ async def _release(pool: Pool, lease: Lease) -> None:
     try:
         async with asyncio.timeout(RENEW_EVERY):
             await lease.release(pool)
-    except DATABASE_AWAY:
+    except DatabaseAway:
         structlog.get_logger().info("lease_left_to_end")

@@ -12,7 +12,7 @@ from common.amqp.publisher import Publisher, open_publisher
 from common.amqp.ready import check_credentials
 from common.clock import Clock, SystemClock
 from common.database.leases import Lease
-from common.database.pool import DATABASE_AWAY, Pool, open_pool
+from common.database.pool import DatabaseAway, Pool, open_pool
 from common.database.ready import wait_for_schema
 from common.pause import pause
 from common.ringcentral.budget import Group
@@ -132,7 +132,7 @@ async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio
     while not stop.is_set():
         try:
             seconds = await once()
-        except (RingCentralError, *DATABASE_AWAY) as error:
+        except (RingCentralError, DatabaseAway) as error:
             reason = str(error) if isinstance(error, RingCentralError) else type(error).__name__
             structlog.get_logger().warning("clockwork_waited", what=name, reason=reason)
             seconds = RETRY_AFTER

@@ -187,7 +187,7 @@ async def test_it_works_behind_a_transaction_pooler(database_url: str) -> None:
     async with asyncpg.create_pool(
         database_url, min_size=0, max_size=4, max_queries=1, statement_cache_size=0
     ) as one_each:
-        budget = Budget(one_each, "app")
+        budget = Budget(Pool(one_each), "app")
         await learn(budget, limit=3)
         grants = await take_all(budget)
         assert len(grants) == 2

@@ -1,5 +1,6 @@
 """One download job at a time: the simulator's answers, a real Postgres, a folder as storage, and what the row says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,14 +10,17 @@ import pytest
 
 from common.clock import SystemClock
 from common.database.migrate import migrate
-from common.database.pool import Pool, open_pool
+from common.database.pool import DatabaseAway, Pool, open_pool
 from common.database.recordings import Said, merge_sayings
 from common.merge import Saying
 from common.messages import DownloadRecording
 from common.ringcentral.client import open_ringcentral
 from common.settings import RingCentralSettings
+from common.storage.file_system import FileStorage
+from common.storage.interface import ObjectFacts
 from common.storage.open import open_storage
 from common.telemetry.health import Work
+from services.downloader.claim import Claim
 from services.downloader.handle import Downloads, handle
 from simulator import Simulator, SimulatorOptions
 
@@ -174,7 +178,56 @@ async def test_a_foreign_host_is_refused_on_the_row_and_healed_by_a_better_uri(
     await pool.execute("UPDATE recordings SET audio_due_at = now() - interval '1 second'")
     healed = await download()
 
-    assert refused["audio_state"] == "pending"
+    assert (refused["audio_state"], refused["audio_attempts"]) == ("pending", 0)
     assert "elsewhere.example is not in RC_MEDIA_HOSTS" in refused["audio_reason"]
     assert simulator.world.requests["recording.content"] == 1
     assert healed["audio_state"] == "stored"
+
+
+async def test_an_object_that_is_gone_right_after_its_write_is_a_fault_of_the_storage(
+    download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_storage: FileStorage, _name: str) -> ObjectFacts:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(FileStorage, "head", gone)
+
+    row = await download()
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
+    assert row["audio_reason"] == "the object is not there right after it was written"
+
+
+async def test_a_database_that_is_slow_meanwhile_is_no_failed_attempt(
+    pool: Pool, download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(_claim: Claim, _name: str) -> str:
+        raise DatabaseAway("TimeoutError")
+
+    monkeypatch.setattr(Claim, "fix_object", slow)
+
+    with pytest.raises(DatabaseAway):
+        await download()
+
+    assert await pool.fetchval("SELECT audio_attempts FROM recordings") == 0
+
+
+async def test_a_stop_while_the_database_is_away_ends_all_the_same(
+    simulator: Simulator, pool: Pool, download: Download, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_claim: Claim, _due_at: datetime, _reason: str | None) -> None:
+        raise DatabaseAway("ConnectionRefusedError")
+
+    monkeypatch.setattr(Claim, "hand_back", away)
+    fault(simulator, "stall", seconds=60)
+    task = asyncio.ensure_future(download())
+
+    async def claimed() -> bool:
+        return bool(await pool.fetchval("SELECT audio_claim IS NOT NULL FROM recordings"))
+
+    await eventually(claimed)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task

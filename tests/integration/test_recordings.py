@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -204,7 +204,7 @@ async def test_who_lost_the_claim_can_write_nothing(pool: Pool, clock: FixedCloc
         first.fix_object("name"),
         first.store(StoredObject(1, SHA256), "audio/mpeg"),
         first.retry_later("reason", NOW),
-        first.hand_back(NOW),
+        first.hand_back(NOW, None),
     ):
         with pytest.raises(ClaimLost):
             await write
@@ -259,3 +259,42 @@ async def test_announcing_takes_the_most_urgent_and_none_twice(pool: Pool) -> No
     assert third == []
     assert later == []
     assert len(await pool.fetch(announce, "42", NOW + timedelta(hours=1), NOW + timedelta(minutes=1), 10)) == 5
+
+
+async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: FixedClock) -> None:
+    await tell(pool, ENTRY)
+    claim = await claimed(pool, clock)
+    await pool.execute("UPDATE recordings SET audio_state = 'erased', insights_state = 'erased'")
+
+    for write in (
+        claim.check(),
+        claim.fix_object("name"),
+        claim.give_up("reason", "failed"),
+        claim.hand_back(NOW, None),
+    ):
+        with pytest.raises(ClaimLost):
+            await write
+
+    assert await pool.fetchval("SELECT audio_state FROM recordings") == "erased"
+
+
+async def test_nobody_but_the_owner_reads_a_row(pool: Pool, handle_events: Callable[..., Any]) -> None:
+    await handle_events(received(event()))
+
+    open_tables = await pool.fetch(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        " AND NOT relrowsecurity"
+    )
+
+    assert open_tables == []
+
+
+async def test_a_time_with_an_offset_finds_its_partition(pool: Pool, handle_events: Callable[..., Any]) -> None:
+    east = timezone(timedelta(hours=2))
+    await handle_events(
+        received(event(), datetime(2026, 4, 1, 1, tzinfo=east)), received(b"[1]", NOW), received(b"[]", NOW)
+    )
+
+    bodies = await pool.fetch("SELECT body, error FROM insight_events WHERE error IS NOT NULL ORDER BY length(raw)")
+    assert [row["body"] for row in bodies] == [[], [1]]
+    assert await pool.fetchval("SELECT count(*) FROM insight_events") == 3

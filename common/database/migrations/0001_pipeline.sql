@@ -118,6 +118,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext(partition));
     EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF insight_events FOR VALUES FROM (%L) TO (%L)',
         partition, month, following);
+    -- A partition is a table of its own: the parent's protection does not reach it.
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', partition);
 END
 $$;
 
@@ -202,3 +204,18 @@ CREATE TABLE rate_waiters (
 );
 
 CREATE INDEX rate_waiters_by_group ON rate_waiters (owner_id, app, rate_group, priority);
+
+-- On hosted Postgres, roles of the public may reach every table of this schema: nobody but the owner (and roles that
+-- bypass row security) sees a row until a policy says so.
+ALTER TABLE calls ENABLE ROW LEVEL SECURITY;
+ALTER TABLE recordings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE insight_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE insight_event_digests ENABLE ROW LEVEL SECURITY;
+ALTER TABLE leases ENABLE ROW LEVEL SECURITY;
+ALTER TABLE call_log_cursors ENABLE ROW LEVEL SECURITY;
+ALTER TABLE subscriptions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE access_tokens ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rate_groups ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rate_slots ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rate_waiters ENABLE ROW LEVEL SECURITY;
+ALTER TABLE schema_migrations ENABLE ROW LEVEL SECURITY;

@@ -14,7 +14,7 @@ RETURNING digest;
 -- Keep events as they arrived.
 INSERT INTO insight_events
     (digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error)
-SELECT digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error
-FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::jsonb[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+SELECT digest, account_id, raw, body::jsonb, uuid, domain, source_record_id, received_at, applied_at, error
+FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
     $9::timestamptz[], $10::text[])
     AS n (digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error);
