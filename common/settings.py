@@ -42,8 +42,12 @@ def _http_url(value: object) -> object:
 
 def _url_of(*schemes: str) -> BeforeValidator:
     def check(value: object) -> object:
-        if isinstance(value, str) and _parts(value).scheme not in schemes:
-            raise ValueError(f"give a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        if isinstance(value, str):
+            parts = _parts(value)
+            if parts.scheme not in schemes:
+                raise ValueError(f"give a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+            if parts.scheme.startswith("amqp") and not parts.hostname:
+                raise ValueError("give a URL that names a host")
         return value
 
     return BeforeValidator(check)
@@ -193,10 +197,10 @@ def _masked(value: object) -> object:
         return [_masked(item) for item in value]
     if isinstance(value, Path):
         return str(value)
-    if not isinstance(value, SecretStr):
-        return value
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme and parts.hostname:  # a URL: say where it points, hide who asks
+    secret = isinstance(value, SecretStr)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    parts = urlsplit(text) if isinstance(text, str) and "://" in text else None
+    if parts is not None and parts.hostname:  # a URL: say where it points, hide who asks and with what
         place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-        return f"{parts.scheme}://***@{place}{parts.path}"
-    return "***"
+        return f"{parts.scheme}://{'***@' if secret or parts.username else ''}{place}{parts.path}"
+    return "***" if secret else value

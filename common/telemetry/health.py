@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-#: Work that was granted and shows no sign of progress for this long is stalled: longer than every single time-out
-#: inside a handler (60 s between two bytes, 60 s for a statement), shorter than a person's patience.
-STALLED_AFTER_SECONDS = 180.0
+#: Work that was granted and shows no sign of progress for this long is stalled: longer than the steps of a handler that
+#: cannot tell of progress together (the last part, completing and looking at an object: three minutes each at worst).
+STALLED_AFTER_SECONDS = 600.0
 
 
 class Work:

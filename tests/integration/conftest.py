@@ -1,10 +1,8 @@
 """Real servers for the whole run, each started when the first test asks for it."""
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 
 import aio_pika
 import pytest
@@ -12,38 +10,19 @@ from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from common.amqp.topology import QUEUES, dead_letter_queue
-from private_servers.errors import PrivateServerError
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
-from private_servers.server import PrivateServer
-
-
-@contextmanager
-def _running(server: PrivateServer) -> Iterator[None]:
-    """Where it cannot run, its tests are skipped; but a build machine that cannot run it is broken."""
-    try:
-        server.start()
-    except PrivateServerError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error).splitlines()[0])
-    try:
-        yield
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_server() -> Iterator[RabbitMQ]:
-    server = RabbitMQ()
-    with _running(server):
+    with RabbitMQ() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    server = Postgres()
-    with _running(server):
+    with Postgres() as server:
         yield server
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import RingCentralSettings, SettingsError, StorageSettings, read_settings
+from common.settings import BrokerSettings, RingCentralSettings, SettingsError, StorageSettings, read_settings
 from services.webhook.settings import WebhookSettings
 
 ENOUGH = {"AMQP_URL": "amqp://user:pass-word@rabbit:5671/vhost", "RC_ACCOUNT_ID": "4711"}
@@ -147,3 +147,18 @@ def test_several_jwts_come_with_commas_between_and_none_is_too_few() -> None:
     assert len(read_settings(RingCentralSettings, {**base, "RC_JWT": "x,y"}).rc_jwt) == 2
     with pytest.raises(SettingsError, match="RC_JWT"):
         read_settings(RingCentralSettings, {**base, "RC_JWT": ","})
+
+
+def test_secrets_in_any_url_are_hidden_in_the_log() -> None:
+    settings = read_settings(
+        StorageSettings,
+        {"STORAGE_URL": "s3://KEY:topsecret@bucket/calls", "AWS_ENDPOINT_URL_S3": "https://KEY:topsecret@s3.example"},
+    )
+
+    assert "topsecret" not in str(settings.masked())
+    assert settings.masked()["AWS_ENDPOINT_URL_S3"] == "https://***@s3.example"
+
+
+def test_a_broker_without_a_host_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"^AMQP_URL is not valid .*: give a URL that names a host"):
+        read_settings(BrokerSettings, {"AMQP_URL": "amqp://"})
