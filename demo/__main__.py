@@ -16,7 +16,7 @@ from rich.console import Console
 
 from common.settings import read_settings
 from demo.pipeline import SERVICES, Pipeline
-from demo.watch import WatchSettings, watch
+from demo.watch import LEAST_RECORDINGS, WatchSettings, watch
 from private_servers.errors import PrivateServerError
 
 #: One business hour in a minute: long enough to watch, short enough to wait for.
@@ -59,7 +59,7 @@ def _run(folder: Path, storage: Literal["file", "s3"], audio: Path, console: Con
         console.print("Starting the simulator and the four services …")
         pipeline.start_all(*SERVICES)
         settings = read_settings(WatchSettings, pipeline.environment)
-        verdict = asyncio.run(watch(settings, console))
+        verdict = asyncio.run(watch(settings, console, at_least=LEAST_RECORDINGS))
         if verdict.faults:
             logs = Path.cwd() / ".demo" / "logs"
             shutil.rmtree(logs, ignore_errors=True)

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import asyncpg
-
 from common.database.pool import Pool
+from common.merge import digest_of
 from common.storage.interface import Storage, StorageError
 
 _ROWS: Final = """
@@ -16,8 +16,19 @@ SELECT domain, source_record_id, audio_state, audio_object, audio_bytes, audio_s
 FROM recordings WHERE account_id = $1
 """
 _CALLS: Final = "SELECT count(*) FROM calls WHERE account_id = $1"
+#: An entry whose bytes are not those of its digest is none.
+_JOURNAL: Final = "SELECT encode(digest, 'hex') FROM insight_events WHERE account_id = $1 AND digest = sha256(raw)"
 
-Rows = Mapping[tuple[str, str], asyncpg.Record]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What Postgres holds of the account: rows by domain and id, sha256 of the journaled events, number of calls."""
+
+    rows: Mapping[tuple[str, str], Row]
+    journal: AbstractSet[str]
+    calls: int
 
 
 @dataclass(slots=True)
@@ -31,6 +42,8 @@ class Verdict:
     merged: int = 0
     calls: int = 0
     events: int = 0
+    #: Distinct bodies of events that were answered with 200 and are in the journal.
+    journaled: int = 0
     refused: int = 0
     size: int = 0
     faults: list[str] = field(default_factory=list)
@@ -41,46 +54,62 @@ class Verdict:
         return 2 * self.recordings - self.gone - self.stored - self.merged
 
 
-async def check(truth: Mapping[str, Any], counts: Mapping[str, Any], pool: Pool, storage: Storage) -> Verdict:
-    """Hold everything against the truth; each object is read back and hashed."""
-    verdict = Verdict(events=len(truth["events"]), refused=counts["refused"])
-    found = await pool.fetch(_ROWS, truth["account_id"])
-    rows = {(row["domain"], row["source_record_id"]): row for row in found}
+async def check(
+    truth: Mapping[str, Any], counts: Mapping[str, Any], pool: Pool, storage: Storage, *, at_least: int = 1
+) -> Verdict:
+    """Hold everything against the truth; each object is read back and hashed. Fewer recordings prove nothing."""
+    account_id = truth["account_id"]
+    rows = await pool.fetch(_ROWS, account_id)
+    journal = {digest for (digest,) in await pool.fetch(_JOURNAL, account_id)}
+    by_name = {(row["domain"], row["source_record_id"]): dict(row) for row in rows}
+    held = Held(by_name, journal, await pool.fetchval(_CALLS, account_id))
+    return await compare(truth, counts, held, storage, at_least=at_least)
+
+
+async def compare(
+    truth: Mapping[str, Any], counts: Mapping[str, Any], held: Held, storage: Storage, *, at_least: int = 1
+) -> Verdict:
+    """The same for what was read from Postgres already."""
+    verdict = Verdict(events=len(truth["events"]), refused=counts["refused"], calls=held.calls)
+    if len(truth["recordings"]) < at_least:
+        verdict.faults.append(f"RingCentral has {len(truth['recordings'])} recordings, not {at_least} or more")
     insights = {(told["domain"], told["record_id"]): told["kinds"] for told in truth["insights"]}
     for recording in truth["recordings"]:
-        await _check_recording(verdict, recording, insights.pop(("pbx", recording["id"]), {}), rows, storage)
+        await _check_recording(verdict, recording, insights.pop(("pbx", recording["id"]), {}), held, storage)
     for (domain, record_id), kinds in insights.items():
         verdict.faults += [
-            f"{domain} {record_id}: {fault}" for fault in _insight_faults(kinds, rows, domain, record_id)
+            f"{domain} {record_id}: {fault}" for fault in _insight_faults(kinds, held.rows.get((domain, record_id)))
         ]
     known = {recording["id"] for recording in truth["recordings"]}
     verdict.faults += [
         f"recording {name}: RingCentral knows none of that id"
-        for domain, name in rows
+        for domain, name in held.rows
         if domain == "pbx" and name not in known
     ]
-    await _check_calls(verdict, truth, pool)
+    _check_calls(verdict, truth)
+    _check_journal(verdict, truth, held.journal)
     _check_requests(verdict, truth)
     return verdict
 
 
 async def _check_recording(
-    verdict: Verdict, recording: Mapping[str, Any], kinds: Mapping[str, Any], rows: Rows, storage: Storage
+    verdict: Verdict, recording: Mapping[str, Any], kinds: Mapping[str, Any], held: Held, storage: Storage
 ) -> None:
     verdict.recordings += 1
     verdict.size += recording["bytes"]
+    row = held.rows.get(("pbx", recording["id"]))
     audio_faults: list[str] = []
     if recording["obtainable"]:
-        audio_faults = await _audio_faults(recording, rows.get(("pbx", recording["id"])), storage)
+        audio_faults = await _audio_faults(recording, row, storage)
         verdict.stored += not audio_faults
     else:
         verdict.gone += 1
-    insight_faults = _insight_faults(kinds, rows, "pbx", recording["id"])
+    insight_faults = _insight_faults(kinds, row)
     verdict.merged += not insight_faults
     verdict.faults += [f"recording {recording['id']}: {fault}" for fault in (*audio_faults, *insight_faults)]
 
 
-async def _audio_faults(recording: Mapping[str, Any], row: asyncpg.Record | None, storage: Storage) -> list[str]:
+async def _audio_faults(recording: Mapping[str, Any], row: Row | None, storage: Storage) -> list[str]:
     if row is None:
         return ["no row"]
     if row["audio_state"] != "stored":
@@ -104,19 +133,29 @@ async def _object_faults(name: str, sha256: str, storage: Storage) -> list[str]:
     return [] if digest.hexdigest() == sha256 else ["the object holds other bytes than RingCentral's"]
 
 
-def _insight_faults(kinds: Mapping[str, Any], rows: Rows, domain: str, record_id: str) -> list[str]:
-    """Every kind that was delivered is there, and none that RingCentral never had."""
-    row = rows.get((domain, record_id))
-    found = set(row["insights"] if row else {})
-    missing = {kind for kind, fate in kinds.items() if fate["delivered"]} - found
-    faults = [f"insights missing: {', '.join(sorted(missing))}"] if missing else []
-    return faults + ([f"{len(found - set(kinds))} insights too many"] if found - set(kinds) else [])
+def _insight_faults(kinds: Mapping[str, Any], row: Row | None) -> list[str]:
+    """Every kind that was delivered is there with the newest value delivered, and none that RingCentral never had."""
+    found: Mapping[str, Any] = row["insights"] if row else {}
+    delivered = {kind: fate["sha256"] for kind, fate in kinds.items() if fate["delivered"]}
+    missing = sorted(set(delivered) - set(found))
+    other = sorted(kind for kind in set(delivered) & set(found) if digest_of(found[kind]) != delivered[kind])
+    too_many = len(set(found) - set(kinds))
+    faults = [f"insights missing: {', '.join(missing)}"] if missing else []
+    faults += [f"insights with another value than RingCentral sent last: {', '.join(other)}"] if other else []
+    return faults + ([f"{too_many} insights too many"] if too_many else [])
 
 
-async def _check_calls(verdict: Verdict, truth: Mapping[str, Any], pool: Pool) -> None:
-    verdict.calls = await pool.fetchval(_CALLS, truth["account_id"])
+def _check_calls(verdict: Verdict, truth: Mapping[str, Any]) -> None:
     if not truth["visible_calls"] <= verdict.calls <= truth["calls"]:
         verdict.faults.append(f"{verdict.calls} calls are known, RingCentral shows {truth['visible_calls']}")
+
+
+def _check_journal(verdict: Verdict, truth: Mapping[str, Any], journal: AbstractSet[str]) -> None:
+    """It may hold more: a body whose answer RingCentral never saw may have been kept."""
+    answered = {body for event in truth["events"] for body in event["bodies"]}
+    verdict.journaled = len(answered & journal)
+    if missing := len(answered - journal):
+        verdict.faults.append(f"{missing} events were answered with 200 and are not in the journal, byte for byte")
 
 
 def _check_requests(verdict: Verdict, truth: Mapping[str, Any]) -> None:

@@ -139,9 +139,9 @@ class Pipeline:
         }
 
     def migrate(self) -> None:
-        """Bring the schema up to date."""
+        """Bring the schema up to date; raises `PrivateServerError` with its last words when that fails."""
         process = self._run("migrate", ["-m", "cli", "migrate"], self.environment)
-        process.wait_until(lambda: not process.is_alive(), within=START_WITHIN, name="ringvault migrate")
+        process.wait_until(lambda: process.exit_code == 0, within=START_WITHIN, name="ringvault migrate")
 
     def start_simulator(self, **options: object) -> None:
         """Start the simulator; every option is one of its own."""

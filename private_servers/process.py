@@ -47,6 +47,11 @@ class Process:
     def is_alive(self) -> bool:
         return self._popen.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with (-9: killed by signal 9), or None while it runs."""
+        return self._popen.poll()
+
     def send(self, what: signal.Signals) -> None:
         """Signal it; nothing happens when it has ended."""
         self._popen.send_signal(what)
@@ -69,8 +74,12 @@ class Process:
     def wait_until(self, is_ready: Callable[[], bool], *, within: float, name: str) -> None:
         """Return when it is ready; raise `PrivateServerError` with the log's tail when it ends or takes too long."""
         deadline = time.monotonic() + within
-        while not is_ready():
-            if not self.is_alive():
+        while True:
+            # In this order: what has ended before the look may be ready by having ended.
+            alive = self.is_alive()
+            if is_ready():
+                return
+            if not alive:
                 raise PrivateServerError(f"{name} ended while starting; its last words:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise PrivateServerError(

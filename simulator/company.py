@@ -93,12 +93,24 @@ class Call:
         self.revisions = (*self.revisions, revision)
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """One body that a receiver answered 200: its sha256, and the version of the value of each kind that it held.
+
+    A version is ``lastModifiedTime`` and the value's digest; of two, the greater one is the newer one.
+    """
+
+    sha256: str
+    versions: dict[str, tuple[str, str]]
+
+
 @dataclass
 class InsightEvent:
     """One notification about one recording; ``kinds`` are what its payload holds.
 
     ``fault`` is what shall go wrong with it on its way (see ``event_faults``), ``lost`` that it was never sent;
-    ``nulls``: facts of its payload are null where the specification forbids it.
+    ``nulls``: facts of its payload are null where the specification forbids it. ``accepted``: what receivers have taken
+    of it and of its copies, which share the list.
     """
 
     uuid: str
@@ -112,6 +124,7 @@ class InsightEvent:
     fault: str = ""
     lost: bool = False
     nulls: bool = False
+    accepted: list[Accepted] = field(default_factory=list)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Delivery of events to the subscriptions: bounded, unordered, at most once unless retries are switched on."""
 
 import asyncio
+import json
 import uuid
 from collections import Counter
 from functools import partial
@@ -10,7 +11,7 @@ from simulator.clock import Clock, Schedule, written
 from simulator.company import Company, InsightEvent
 from simulator.errors import Refusal
 from simulator.event_filters import REMINDER, concrete, insights_event_name
-from simulator.insights import event_body
+from simulator.insights import accepted, event_body
 from simulator.options import SimulatorOptions
 from simulator.subscriptions import Subscription, Subscriptions
 from simulator.webhook_client import WebhookClient
@@ -67,9 +68,10 @@ class Delivery:
             "ownerId": str(event.call.extension.id),
             "body": event_body(neighbour, event),
         }
+        raw = json.dumps(envelope).encode()
         for one in self._subscriptions.living():
             async with self._slots:
-                reason = await self._client.deliver(one.address, one.verification_token, envelope)
+                reason = await self._client.deliver(one.address, one.verification_token, raw)
             self.foreign["accepted" if reason is None else "refused"] += 1
 
     async def send(
@@ -90,14 +92,16 @@ class Delivery:
             "ownerId": subscription.user.extension_id,
             "body": body,
         }
+        raw = json.dumps(envelope).encode()
         async with self._slots:
             if event:
                 event.tries += 1
-            reason = await self._client.deliver(subscription.address, subscription.verification_token, envelope)
+            reason = await self._client.deliver(subscription.address, subscription.verification_token, raw)
         if reason is None:
             subscription.succeed()
             if event:
                 event.delivered = True
+                event.accepted.append(accepted(raw, body))
             return
         subscription.fail(self._clock.now(), reason, self._options.blacklist_after)
         if retries_done < self._options.delivery_retries and subscription.status == "Active":

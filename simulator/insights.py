@@ -1,11 +1,13 @@
 """What the insights of a recording say: made of a small vocabulary, always the same for the same recording."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
 from simulator.clock import written
-from simulator.company import Call, Company, InsightEvent, Recording
+from simulator.company import Accepted, Call, Company, InsightEvent, Recording
 
 Item = dict[str, Any]
 
@@ -56,6 +58,23 @@ def event_body(company: Company, event: InsightEvent) -> Item:
         body |= {name: None for name in NULLED if name in body}
         body["speakerInfo"] = [{**speaker, "name": None} for speaker in body["speakerInfo"]]
     return body
+
+
+def accepted(sent: bytes, body: Item) -> Accepted:
+    """What a receiver took with the bytes of an envelope around that body. A kind whose value is null is no kind."""
+    modified = body.get("lastModifiedTime") or ""
+    versions: dict[str, tuple[str, str]] = {}
+    for kind, value in body["insights"].items():
+        if value is not None:
+            version = (modified, _digest(value))
+            versions[normalised(kind)] = max(version, versions.get(normalised(kind), version))
+    return Accepted(hashlib.sha256(sent).hexdigest(), versions)
+
+
+def _digest(value: Any) -> str:
+    """The same for the same JSON, however its keys are ordered and its text is escaped."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def resource(company: Company, recording: Recording, now: float, wanted: Iterable[str]) -> Item | None:

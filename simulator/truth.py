@@ -91,26 +91,38 @@ def _event(event: InsightEvent) -> dict[str, Any]:
         "kinds": list(event.kinds),
         "delivered": event.delivered,
         "tries": event.tries,
+        "bodies": [one.sha256 for one in event.accepted],
         "lost": event.lost,
         "fault": event.fault,
     }
 
 
 def _insights(record_id: str, events: list[InsightEvent], now: float) -> dict[str, Any]:
-    """Of each kind, whether an event with it was delivered, and whether GET gives it by now."""
-    told: dict[str, dict[str, bool]] = {}
-    for event in events:
-        for kind in event.kinds:
-            before = told.get(normalised(kind), {"delivered": False, "fetchable": False})
-            told[normalised(kind)] = {
-                "delivered": before["delivered"] or event.delivered,
-                "fetchable": before["fetchable"] or event.at <= now,
-            }
     recording, call = events[0].recording, events[0].call
     return {
         "domain": recording.domain,
         "record_id": record_id,
         "session_id": call.telephony_session_id,
         "extension_id": str(call.extension.id),
-        "kinds": dict(sorted(told.items())),
+        "kinds": kinds_told(events, now),
+    }
+
+
+def kinds_told(events: list[InsightEvent], now: float) -> dict[str, dict[str, Any]]:
+    """Of each kind, whether an event with it was delivered, and whether GET gives it by now.
+
+    ``sha256`` is that of the newest value that was delivered, as canonical JSON; null when none was.
+    """
+    newest: dict[str, tuple[str, str]] = {}
+    for one in (one for event in events for one in event.accepted):
+        for kind, version in one.versions.items():
+            newest[kind] = max(version, newest.get(kind, version))
+    fetchable = {normalised(kind) for event in events if event.at <= now for kind in event.kinds}
+    return {
+        kind: {
+            "delivered": kind in newest,
+            "fetchable": kind in fetchable,
+            "sha256": newest[kind][1] if kind in newest else None,
+        }
+        for kind in sorted({normalised(kind) for event in events for kind in event.kinds})
     }

@@ -12,7 +12,7 @@ import asyncpg
 
 from common.storage.interface import Storage
 from common.storage.open import open_storage
-from demo.pipeline import Pipeline
+from demo.pipeline import Pipeline, wait_for
 from private_servers.process import Process
 
 #: The simulated company's account.
@@ -122,4 +122,6 @@ def truth_of(pipeline: Pipeline, recording_id: str) -> Mapping[str, Any]:
 
 def exit_code(process: Process) -> int:
     """Of a process that was told to end, which it does within its time."""
-    return process._popen.wait(SOON)
+    wait_for(lambda: process.exit_code is not None, within=SOON, what="the end of a process")
+    assert process.exit_code is not None
+    return process.exit_code

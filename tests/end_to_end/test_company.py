@@ -6,6 +6,7 @@ from rich.console import Console
 from common.settings import read_settings
 from demo.pipeline import SERVICES, Pipeline
 from demo.watch import WatchSettings, watch
+from private_servers.errors import PrivateServerError
 from tests.end_to_end.facts import until, until_told
 
 #: Every shape of call at least once. At speed 60 a rate window is one second, to the millisecond what its header says.
@@ -31,9 +32,16 @@ async def test_a_small_company_ends_complete_and_never_meets_the_rate_limit(pipe
     await until(all_calls_are_made, what="the company's calls")
     pipeline.ask_simulator("/simulator/clock", {"advance": LISTENING})
     settings = read_settings(WatchSettings, pipeline.environment | {"DEMO_DEADLINE": WITHIN})
-    verdict = await watch(settings, Console(quiet=True))
+    verdict = await watch(settings, Console(quiet=True), at_least=30)
 
     assert verdict.faults == []
     assert (verdict.recordings, verdict.stored, verdict.merged) == (30, 30, 30)
     assert verdict.events >= 30
+    assert verdict.journaled >= verdict.events
     assert verdict.refused == 0
+
+
+async def test_a_migration_that_fails_is_told_with_its_last_words(pipeline: Pipeline) -> None:
+    pipeline.settings["DATABASE_URL"] = "no-address"
+    with pytest.raises(PrivateServerError, match=r"ringvault migrate ended.*\n.*DATABASE_URL"):
+        pipeline.migrate()

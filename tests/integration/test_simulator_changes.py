@@ -1,5 +1,8 @@
 """The simulator over real sockets: records and recordings that change, and events that do not come as they should."""
 
+import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -48,6 +51,10 @@ async def listed(http: httpx.AsyncClient, query: str = "") -> dict[str, dict[str
 async def truth_of(http: httpx.AsyncClient, id_: str) -> dict[str, Any]:
     recordings = (await http.get("/simulator/truth")).json()["recordings"]
     return dict(next(one for one in recordings if one["id"] == id_))
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def call_that_ended(http: httpx.AsyncClient, **order: Any) -> dict[str, Any]:
@@ -129,7 +136,18 @@ async def test_an_event_comes_otherwise_than_planned(
     assert (body["title"] is None) == (kind == "nulls")
     assert ("CoachingTips" in body["insights"]) == (kind == "unknown-kind")
     (event,) = [one for one in (await simulator.truth())["events"] if one["fault"]]
+    async with asyncio.timeout(10):
+        while len(event["bodies"]) < times:  # the last answer is still on its way.
+            (event,) = [one for one in (await simulator.truth())["events"] if one["fault"]]
+            await asyncio.sleep(0)
     assert (event["fault"], event["delivered"]) == (kind, True)
+    assert event["bodies"] == [sha256(json.dumps(one)) for one in receiver.events]
+    (told,) = [one["kinds"] for one in (await simulator.truth())["insights"] if one["record_id"] == event["record_id"]]
+    sent = {kind.replace("HighL", "Highl"): value for kind, value in body["insights"].items()}
+    canonical = {kind: json.dumps(value, sort_keys=True, separators=(",", ":")) for kind, value in sent.items()}
+    assert {kind: fate["sha256"] for kind, fate in told.items()} == {
+        kind: sha256(text) for kind, text in canonical.items()
+    }
     assert (await http.get("/simulator/counts")).json()["event_faults"] == {kind: 1}
 
 
@@ -144,8 +162,8 @@ async def test_a_lost_event_is_never_sent_but_its_insights_can_be_asked_for(
     await receiver.until(lambda: len(receiver.events) == 1)
     assert receiver.events[0]["body"]["sourceRecordId"] == sent
     insights = {one["record_id"]: one["kinds"] for one in (await simulator.truth())["insights"]}
-    assert insights[lost]["Summary"] == {"delivered": False, "fetchable": True}
-    assert insights[sent]["Summary"] == {"delivered": True, "fetchable": True}
+    assert insights[lost]["Summary"] == {"delivered": False, "fetchable": True, "sha256": None}
+    assert (insights[sent]["Summary"]["delivered"], insights[sent]["Summary"]["fetchable"]) == (True, True)
     assert (await http.get(f"{PBX}/pbx/records/{lost}/insights")).status_code == 200
 
 

@@ -71,6 +71,7 @@ async def test_failing_for_ten_minutes_blacklists_for_good(http: httpx.AsyncClie
     receiver.status = 404
     await http.post("/simulator/events", json={})
     assert await status_of(http, made["id"]) == "Active"
+    assert not any(event["bodies"] for event in (await http.get("/simulator/truth")).json()["events"])
     await http.post("/simulator/clock", json={"advance": 600})
     await http.post("/simulator/events", json={})
     shown = (await http.get(f"{SUBSCRIPTION}/{made['id']}")).json()
