@@ -10,8 +10,12 @@ from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from common.amqp.topology import QUEUES, dead_letter_queue
+from common.database.leases import Lease
+from common.database.migrate import migrate
+from common.database.pool import Pool, open_pool
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
+from services.poller.leadership import Leadership
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +36,23 @@ def database_url(postgres_server: Postgres) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     yield postgres_server.create_database(name)
     postgres_server.drop_database(name)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """The pool of a migrated database of the test's own."""
+    await migrate(database_url)
+    async with open_pool(database_url, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def leadership(pool: Pool) -> Leadership:
+    """What the leading poller proves with each write."""
+    lease = Lease("poller")
+    fencing = await lease.hold(pool, 60)
+    assert fencing is not None
+    return Leadership(lease, fencing)
 
 
 @pytest.fixture

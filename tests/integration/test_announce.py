@@ -7,9 +7,7 @@ from typing import cast
 import pytest
 
 from common.amqp.publisher import Publisher, open_publisher
-from common.database.leases import Lease
-from common.database.migrate import migrate
-from common.database.pool import Pool, open_pool
+from common.database.pool import Pool
 from common.database.recordings import Said, merge_sayings
 from common.merge import Saying
 from common.messages import DownloadRecording
@@ -43,25 +41,10 @@ class Account:
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    async with open_pool(database_url, "test") as opened:
-        yield opened
-
-
-@pytest.fixture
 async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
     async with open_publisher(rabbitmq.url, "test") as opened:
         await opened.wait_connected()
         yield opened
-
-
-@pytest.fixture
-async def leadership(pool: Pool) -> Leadership:
-    lease = Lease("poller")
-    fencing = await lease.hold(pool, 60)
-    assert fencing is not None
-    return Leadership(lease, fencing)
 
 
 async def fall_due(pool: Pool, count: int, at: datetime) -> None:

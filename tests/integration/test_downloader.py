@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from common.clock import SystemClock
-from common.database.migrate import migrate
-from common.database.pool import DatabaseAway, Pool, open_pool
+from common.database.pool import DatabaseAway, Pool
 from common.database.recordings import Said, merge_sayings
 from common.merge import Saying
 from common.messages import DownloadRecording
 from common.ringcentral.client import open_ringcentral
-from common.settings import RingCentralSettings
 from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectFacts
 from common.storage.open import open_storage
@@ -23,17 +21,11 @@ from common.telemetry.health import Work
 from services.downloader.claim import Claim
 from services.downloader.handle import Downloads, handle
 from simulator import Simulator, SimulatorOptions
+from tests.integration.simulated_account import settings_for
 
 COMPANY = SimulatorOptions(recordings=3, span=60, history=6000, elapsed=6000, speed=300, seed=5)
 Row = dict[str, Any]
 Download = Callable[[], Awaitable[Row]]
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    async with open_pool(database_url, "test") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -62,19 +54,9 @@ async def download(
     simulator: Simulator, pool: Pool, recording: dict[str, Any], tmp_path: Path
 ) -> AsyncIterator[Download]:
     """Handle one job for the recording, and say what its row tells then."""
-    options = simulator.options
-    settings = RingCentralSettings.model_validate(
-        {
-            "RC_SERVER_URL": simulator.url,
-            "RC_ACCOUNT_ID": options.account_id,
-            "RC_CLIENT_ID": options.client_id,
-            "RC_CLIENT_SECRET": options.client_secret,
-            "RC_JWT": options.jwt,
-        }
-    )
     async with (
         open_storage(tmp_path.as_uri()) as storage,
-        open_ringcentral(settings, pool, SystemClock()) as client,
+        open_ringcentral(settings_for(simulator), pool, SystemClock()) as client,
     ):
         downloads = Downloads(pool, client, storage, SystemClock())
 

@@ -1,22 +1,13 @@
 """One leader among replicas, on a real Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
 from common.database.leases import Lease
-from common.database.migrate import migrate
-from common.database.pool import Pool, open_pool
+from common.database.pool import Pool
 from services.poller.leadership import Leadership, LeadershipLost, lead
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    async with open_pool(database_url, "test") as opened:
-        yield opened
 
 
 async def prove(pool: Pool, leadership: Leadership) -> None:

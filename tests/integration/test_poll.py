@@ -9,25 +9,16 @@ from typing import Any
 import pytest
 
 from common.clock import SystemClock
-from common.database.leases import Lease
-from common.database.migrate import migrate
-from common.database.pool import Pool, open_pool
+from common.database.pool import Pool
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.ringcentral.errors import Forbidden
-from common.settings import RingCentralSettings
 from services.poller.leadership import Leadership, LeadershipLost
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions
+from tests.integration.simulated_account import settings_for
 
 #: The company's calls all lie in the past, and a minute's budget is there again after a fifth of a second.
 COMPANY = SimulatorOptions(recordings=40, span=1500, history=6000, elapsed=6000, speed=300, seed=3)
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    async with open_pool(database_url, "test") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -43,29 +34,8 @@ async def client(simulator: Simulator, pool: Pool) -> AsyncIterator[RingCentral]
 
 
 @pytest.fixture
-async def leadership(pool: Pool) -> Leadership:
-    lease = Lease("poller")
-    fencing = await lease.hold(pool, 60)
-    assert fencing is not None
-    return Leadership(lease, fencing)
-
-
-@pytest.fixture
 def poll_once(client: RingCentral, pool: Pool, leadership: Leadership) -> Callable[[], Any]:
     return lambda: poll(client, pool, SystemClock(), leadership)
-
-
-def settings_for(simulator: Simulator) -> RingCentralSettings:
-    options = simulator.options
-    return RingCentralSettings.model_validate(
-        {
-            "RC_SERVER_URL": simulator.url,
-            "RC_ACCOUNT_ID": options.account_id,
-            "RC_CLIENT_ID": options.client_id,
-            "RC_CLIENT_SECRET": options.client_secret,
-            "RC_JWT": options.jwt,
-        }
-    )
 
 
 def refuse(simulator: Simulator, endpoint: str, status: int, times: int = 1_000) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from common.database.migrate import migrate
-from common.database.pool import Pool, open_pool
+from common.database.pool import Pool
 from common.database.recordings import Said, merge_sayings
 from common.database.statements import statements
 from common.merge import Saying
@@ -38,13 +37,6 @@ class FixedClock:
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock()
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
-    async with open_pool(database_url, "test") as opened:
-        yield opened
 
 
 @pytest.fixture
