@@ -33,8 +33,9 @@ COMPANY: Final = {
     "stall_seconds": 3,
     "begin_with_subscription": True,
 }
-#: Seconds until a seed counts as failed: two faults of one recording cost 70 s of its schedule, or 90 s when not ready.
-WITHIN: Final = 420.0
+#: Seconds until a seed counts as failed: three failed attempts of one recording take more than six minutes of its
+#: schedule, and two faults come on top of audio that is not ready.
+WITHIN: Final = 600.0
 
 
 def main() -> int:
