@@ -192,7 +192,13 @@ class RingCentral:
             try:
                 return await exchange(self._http, self.budget, grant, request), user, token
             except GrantTooOld:
-                continue
+                _demand_time(until)
+
+
+def _demand_time(until: float) -> None:
+    """Raise `SourceFailed` when no time is left: connecting takes longer, again and again, than a grant is good."""
+    if time.monotonic() > until:
+        raise SourceFailed("RingCentral could not be reached while a grant was good")
 
 
 def _is_of_user(error: RingCentralError) -> bool:

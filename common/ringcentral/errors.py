@@ -167,3 +167,9 @@ def retry_after(headers: Mapping[str, str], default: float = DEFAULT_RETRY_AFTER
     except ValueError:
         return default
     return seconds if 0 <= seconds <= LONGEST_RETRY_AFTER else default
+
+
+def pause_asked_by(error: Exception) -> float:
+    """Seconds that RingCentral asked to wait with an error; 0 when it asked for nothing."""
+    asked = error.retry_after if isinstance(error, Throttled | SourceFailed) else None
+    return asked or 0.0

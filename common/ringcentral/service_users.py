@@ -74,7 +74,11 @@ class ServiceUser:
             if not self.barred():
                 self.reason = None
         except CredentialRefused as error:
-            self.set_aside(error)
+            if self.token.held() is None:
+                self.set_aside(error)
+            else:  # only the renewal was refused: what it has is good until it ends
+                self._again_at = time.monotonic() + REFUSED_FOR
+                log.warning("credential_not_renewed", credential=self._name, reason=str(error))
         except RingCentralError as error:
             self.reason = error
             self._again_at = time.monotonic() + _TRY_AGAIN

@@ -23,6 +23,7 @@ from common.ringcentral.errors import (
     RingCentralError,
     Throttled,
     Unauthenticated,
+    pause_asked_by,
 )
 from common.storage.interface import Storage, StorageError, StoredObject
 from common.storage.object_names import recording_object_name
@@ -160,6 +161,7 @@ async def _record_failure(downloads: Downloads, claim: Claim, error: Exception, 
     if step is None:
         await claim.give_up(reason, "failed")
     else:
+        step = max(step, timedelta(seconds=pause_asked_by(error)))
         await claim.retry_later(reason, downloads.clock.now() + step)
     DOWNLOADS.labels("failed", type(error).__name__).inc()
     seconds = step.total_seconds() if step else None

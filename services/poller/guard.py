@@ -4,9 +4,10 @@ Only subscriptions recorded as ours are ever touched: another installation on th
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
@@ -16,13 +17,15 @@ from common.database.pool import Pool
 from common.database.statements import statements
 from common.ringcentral import subscription as subscriptions
 from common.ringcentral.client import RingCentral
-from common.ringcentral.errors import Missing, RingCentralError
+from common.ringcentral.errors import Forbidden, Missing, RingCentralError
 from common.ringcentral.subscription import Subscription
 from common.telemetry.metrics import SUBSCRIPTION_EXPIRES
 
 #: Seconds that a subscription is made for: thirty days, so that ringvault may be away for a long holiday; the default
 #: of seven is what people's webhooks die of (facts 9).
 LIFETIME: Final = 30 * 24 * 3600
+#: What a disabled filter lacks; RingCentral's pages also name ReadCompanyCallRecording (facts 1.2).
+_PERMISSION: Final = "ReadRingSenseInsights"
 #: Part of the lifetime that must be left; below it the subscription is renewed.
 _RENEW_BELOW: Final = 0.5
 
@@ -70,10 +73,13 @@ async def _is_good(client: RingCentral, pool: Pool, clock: Clock, row: asyncpg.R
     except Missing:
         structlog.get_logger().warning("subscription_gone", subscription_id=row["subscription_id"])
         return False
-    if found.status != "Active" or set(_domains(found)) != set(wanted.domains):
-        log = structlog.get_logger()
-        log.error("subscription_not_live", subscription_id=found.subscription_id, status=found.status)
+    log = structlog.get_logger().bind(subscription_id=found.subscription_id)
+    live, disabled = _domains(found.event_filters), _domains(found.disabled_filters)
+    if found.status != "Active" or live | disabled != set(wanted.domains):
+        log.error("subscription_not_live", status=found.status)
         return False
+    if disabled:  # a new one would fare no better: a person has to grant the permission
+        log.error("subscription_filter_disabled", domains=sorted(disabled), grant=_PERMISSION)
     left = (row["expires_at"] - clock.now()).total_seconds()
     if min(left, found.expires_in) < (row["expires_at"] - row["renewed_at"]).total_seconds() * _RENEW_BELOW:
         found = await subscriptions.extend(
@@ -83,13 +89,35 @@ async def _is_good(client: RingCentral, pool: Pool, clock: Clock, row: asyncpg.R
     return True
 
 
-def _domains(found: Subscription) -> list[str]:
-    return [part.split("/")[0] for name in found.event_filters for part in name.split("/domains/")[1:]]
+def _domains(filters: Iterable[str]) -> set[str]:
+    return {part.split("/")[0] for name in filters for part in name.split("/domains/")[1:]}
 
 
 async def _create(client: RingCentral, pool: Pool, clock: Clock, wanted: Wanted) -> None:
-    credential = client.credentials[0]
-    made = await subscriptions.create(
+    """Make one with the first credential that is allowed all of it; else keep the first that was made at all."""
+    kept: Mapping[str, str] | None = None
+    refused: Forbidden | None = None
+    for credential in client.credentials:
+        try:
+            made = await _create_with(client, credential, wanted)
+        except Forbidden as error:
+            refused = error
+            continue
+        await _record(client, pool, clock, made, credential, wanted)
+        this = {"subscription_id": made.subscription_id, "credential": credential}
+        allowed = not made.disabled_filters
+        if kept is not None:
+            await _delete(client, pool, kept if allowed else this)
+        kept = this if allowed else kept or this
+        if allowed:
+            return
+        structlog.get_logger().error("subscription_filter_disabled", filters=made.disabled_filters, grant=_PERMISSION)
+    if kept is None and refused is not None:
+        raise refused
+
+
+async def _create_with(client: RingCentral, credential: str, wanted: Wanted) -> Subscription:
+    return await subscriptions.create(
         client,
         credential=credential,
         address=wanted.address,
@@ -97,9 +125,6 @@ async def _create(client: RingCentral, pool: Pool, clock: Clock, wanted: Wanted)
         domains=wanted.domains,
         lifetime=LIFETIME,
     )
-    await _record(client, pool, clock, made, credential, wanted)
-    for name in made.disabled_filters:
-        structlog.get_logger().error("subscription_filter_disabled", filter=name, grant="ReadRingSenseInsights")
 
 
 async def _record(
@@ -122,7 +147,7 @@ async def _record(
     log.info("subscription_recorded", subscription_id=found.subscription_id, seconds=found.expires_in)
 
 
-async def _delete(client: RingCentral, pool: Pool, row: asyncpg.Record) -> None:
+async def _delete(client: RingCentral, pool: Pool, row: Mapping[str, Any] | asyncpg.Record) -> None:
     if client.knows(row["credential"]):
         try:
             await subscriptions.delete(client, row["subscription_id"], credential=row["credential"])

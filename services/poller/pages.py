@@ -93,7 +93,8 @@ async def _read_changes(client: RingCentral, clock: Clock, cursor: Cursor) -> As
     while more:
         asked_at = clock.now()
         found = await _ask_changes(client, cursor)
-        more = found.more
+        # An answer that brings neither a record nor another token would be asked for without end.
+        more = found.more and bool(found.calls or found.sync_token != cursor.sync_token)
         # By RingCentral's own time where it is told: clocks may differ by more than any overlap.
         until = cursor.polled_until if more else found.as_of or asked_at
         cursor = Cursor(cursor.credential, found.sync_token, until)

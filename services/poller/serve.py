@@ -17,7 +17,7 @@ from common.database.ready import wait_for_schema
 from common.pause import pause
 from common.ringcentral.budget import Group
 from common.ringcentral.client import RingCentral, open_ringcentral
-from common.ringcentral.errors import RingCentralError
+from common.ringcentral.errors import RingCentralError, pause_asked_by
 from common.ringcentral.ready import wait_for_account
 from common.settings import (
     BrokerSettings,
@@ -135,5 +135,5 @@ async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio
         except (RingCentralError, DatabaseAway) as error:
             reason = str(error) if isinstance(error, RingCentralError) else type(error).__name__
             structlog.get_logger().warning("clockwork_waited", what=name, reason=reason)
-            seconds = RETRY_AFTER
+            seconds = max(RETRY_AFTER, pause_asked_by(error))
         await pause(seconds, stop)

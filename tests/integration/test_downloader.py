@@ -213,3 +213,11 @@ async def test_a_stop_while_the_database_is_away_ends_all_the_same(
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_source_that_asks_for_time_is_given_it(simulator: Simulator, download: Download) -> None:
+    fault(simulator, "status", status=503, retry_after=120)
+
+    row = await download()
+
+    assert timedelta(seconds=100) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=120)

@@ -15,6 +15,7 @@ from common.ringcentral.errors import (
     Unauthenticated,
     code_of,
     error_of,
+    pause_asked_by,
     retry_after,
 )
 
@@ -127,3 +128,9 @@ def test_a_retry_after_that_is_nonsense_counts_as_half_a_minute(told: str) -> No
 def test_every_error_is_one_of_the_tree() -> None:
     for kind in (Throttled, Unauthenticated, CredentialRefused, Forbidden, Missing, Rejected, SourceFailed):
         assert issubclass(kind, RingCentralError)
+
+
+def test_the_pause_that_was_asked_for_is_told_for_every_kind_of_error() -> None:
+    assert pause_asked_by(Throttled("", retry_after=60)) == 60
+    assert pause_asked_by(SourceFailed("", retry_after=300)) == 300
+    assert pause_asked_by(SourceFailed("")) == pause_asked_by(Missing("")) == pause_asked_by(ValueError()) == 0
