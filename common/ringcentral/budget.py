@@ -96,6 +96,8 @@ class Budget:
         self._turns: defaultdict[tuple[Group, Priority, frozenset[str]], asyncio.Lock] = defaultdict(asyncio.Lock)
         #: When this process saw a 429 last, by owner and group; that of another limiter stands under None.
         self._closed_at: dict[tuple[str | None, str | None], float] = {}
+        #: Penalties that the others have not been told of, because the database was away: whose, of what, until when.
+        self._untold: list[tuple[str | None, list[str] | None, float]] = []
 
     async def take(
         self,
@@ -150,6 +152,7 @@ class Budget:
     async def _try(
         self, owners: Sequence[str], group: Group, priority: Priority, timeout: float, waiter: uuid.UUID
     ) -> Grant | None:
+        await self._tell()  # before anything is granted
         asked, grant_id = time.clock_gettime(_CLOCK), uuid.uuid4()
         key = (list(owners), self._app, group.value)
         try:
@@ -200,10 +203,22 @@ class Budget:
         of_all = of_another_limiter(headers)
         owner = None if of_all else grant.owner_id
         groups = None if of_all else sorted({grant.group.value, group_of(headers) or grant.group.value})
-        self._closed_at |= dict.fromkeys([(owner, group) for group in groups or (None,)], time.clock_gettime(_CLOCK))
-        await self._pool.execute(self._sql["close"], self._app, owner, groups, seconds * (1 + _PENALTY_MARGIN))
+        now = time.clock_gettime(_CLOCK)
+        self._closed_at |= dict.fromkeys([(owner, group) for group in groups or (None,)], now)
+        self._untold.append((owner, groups, now + seconds * (1 + _PENALTY_MARGIN)))
         log = structlog.get_logger()
         log.warning("budget_closed", groups="all" if groups is None else groups, seconds=seconds)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Close for everybody what is closed; what cannot be told now is told before the next grant."""
+        while self._untold:
+            owner, groups, until = penalty = self._untold[0]
+            left = until - time.clock_gettime(_CLOCK)
+            if left > 0:
+                await self._pool.execute(self._sql["close"], self._app, owner, groups, left)
+            if penalty in self._untold:
+                self._untold.remove(penalty)
 
     async def rate(self, group: Group) -> float | None:
         """Requests a second that all owners together may send, or None when none was ever sent."""

@@ -74,7 +74,7 @@ class ServiceUser:
             if not self.barred():
                 self.reason = None
         except CredentialRefused as error:
-            if self.token.held() is None:
+            if self.unproven or self.token.held() is None:
                 self.set_aside(error)
             else:  # only the renewal was refused: what it has is good until it ends
                 self._again_at = time.monotonic() + REFUSED_FOR

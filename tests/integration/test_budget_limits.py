@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from common.database.migrate import migrate
-from common.database.pool import Pool, open_pool
+from common.database.pool import DatabaseAway, Pool, open_pool
 from common.ringcentral.budget import Budget, Group, Priority
 from common.ringcentral.errors import NoBudget
 from tests.integration.test_budget_support import HEAVY, ME, NEVER, WINDOW, learn, take, take_all, told
@@ -120,3 +120,22 @@ async def test_a_429_of_another_limiter_closes_everything_of_the_app(pool: Pool,
             await other.take([owner], group, Priority.POLL, patience=0.3)
     await Budget(pool, "another app").take(ME, HEAVY, Priority.LIVE, patience=NEVER)
     await other.take(["user 2"], Group.LIGHT, Priority.LIVE, patience=NEVER)
+
+
+async def test_a_penalty_that_could_not_be_told_is_told_before_anything_is_granted(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(pool, "app")
+    await learn(budget, limit=3)
+    grant = await take(budget, patience=NEVER)
+
+    async def away(*_: object) -> str:
+        raise DatabaseAway("ConnectionRefusedError")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(pool, "execute", away)
+        with pytest.raises(DatabaseAway):
+            await budget.close(grant, told(limit=3) | {"retry-after": "30"})
+
+    assert await take_all(budget) == []
+    assert await take_all(Budget(pool, "app")) == []
