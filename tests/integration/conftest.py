@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import aio_pika
+import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
@@ -16,6 +17,8 @@ from common.database.pool import Pool, open_pool
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
 from services.poller.leadership import Leadership
+from simulator import Simulator
+from tests.integration.test_simulator_support import Receiver, listening, signed_in
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +101,17 @@ def eventually() -> Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
             await asyncio.sleep(0.05)
 
     return wait
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """Whoever takes the simulator's events."""
+    async with listening() as running:
+        yield running
+
+
+@pytest.fixture
+async def http(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the simulator, which each module draws for itself."""
+    async with signed_in(simulator) as client:
+        yield client

@@ -10,19 +10,13 @@ import httpx
 import pytest
 
 from simulator import Simulator, SimulatorOptions
-from tests.integration.test_simulator_support import ACCOUNT, Receiver, codes, listening, signed_in, subscribe
+from tests.integration.test_simulator_support import ACCOUNT, Receiver, codes, signed_in, subscribe
 
 #: a delayed event comes after 0.3 s.
 SPEED = 3000.0
 PBX = "/ai/ringsense/v1/public/accounts/~/domains"
 EVERYTHING = f"{ACCOUNT}/call-log?perPage=max&dateFrom=2020-01-01T00:00:00Z&view=Detailed"
 SYNC = f"{ACCOUNT}/call-log-extract-sync"
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with listening() as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,28 +9,16 @@ import pytest
 from aiohttp import web
 
 from simulator import Simulator, SimulatorOptions
-from tests.integration.test_simulator_support import INSIGHTS, SUBSCRIPTION, Receiver, listening, signed_in, subscribe
+from tests.integration.test_simulator_support import INSIGHTS, SUBSCRIPTION, Receiver, subscribe
 
 #: ten minutes of failing last a fifth of a second.
 SPEED = 3000.0
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with listening() as running:
-        yield running
-
-
-@pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
     async with Simulator(SimulatorOptions(recordings=6, speed=SPEED, history=4000, elapsed=4000)) as running:
         yield running
-
-
-@pytest.fixture
-async def http(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(simulator) as client:
-        yield client
 
 
 def code(answer: httpx.Response) -> str:

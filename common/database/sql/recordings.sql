@@ -155,11 +155,3 @@ SET audio_due_at = $5, audio_reason = coalesce($6, audio_reason), audio_announce
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
-
--- name: count_states
--- How many recordings are in which state.
-SELECT audio_state, insights_state, count(*) AS recordings, coalesce(sum(audio_bytes), 0)::bigint AS bytes
-FROM recordings
-WHERE account_id = $1
-GROUP BY audio_state, insights_state
-ORDER BY audio_state, insights_state;
