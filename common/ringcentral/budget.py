@@ -49,6 +49,11 @@ REQUEST_TIMEOUT: Final = 30.0
 #: Seconds after which a grant is too old to be used and goes back: a process that was frozen must not send on it. Above
 #: the time that a connection may take, or a slow line would never get beyond connecting.
 GRANT_USABLE: Final = 6.0
+#: Seconds after which a grant is looked at once more before it is used: somebody may have met a 429 since. What arrives
+#: this soon after a 429 was still on the wire; a new connection to RingCentral takes longer.
+_UNSEEN: Final = 0.05
+#: Seconds that such a look may take: after a longer one the process was frozen meanwhile, and it proves nothing.
+_LOOK: Final = 1.0
 #: Seconds between two requests until the headers tell the limit: the documented requests a minute (facts 6).
 _PACE: Final = {Group.LIGHT: 60 / 50, Group.MEDIUM: 60 / 40, Group.HEAVY: 60 / 10, Group.AUTH: 60 / 5}
 #: Fraction of a window added to it: RingCentral's clock may be slower than the database's, and its window coarse. It is
@@ -177,6 +182,14 @@ class Budget:
         """Whether it may be used: it is fresh, and this process has seen no 429 since it was asked for."""
         closings = (self._closed_at.get(key, 0.0) for key in ((grant.owner_id, grant.group.value), (None, None)))
         return grant.age < GRANT_USABLE and grant.taken > max(closings)
+
+    async def still_usable(self, grant: Grant) -> bool:
+        """Whether it may be used, as far as anybody knows: an older grant is looked up among those of all processes."""
+        if grant.age < _UNSEEN or not self.usable(grant):
+            return self.usable(grant)
+        before = grant.age
+        stands: bool = await self._pool.fetchval(self._sql["stands"], *self._key(grant), grant.grant_id)
+        return stands and grant.age - before < _LOOK and self.usable(grant)
 
     async def give_back(self, grant: Grant) -> None:
         """Return a grant that was not used. May run twice."""

@@ -34,7 +34,7 @@ async def exchange(
     async def right_before_sending(event: str, _info: object) -> None:
         nonlocal sent
         if event.endswith(".send_request_headers.started"):
-            if not budget.usable(grant):
+            if not await budget.still_usable(grant):
                 raise GrantTooOld
             sent = True
 

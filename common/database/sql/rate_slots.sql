@@ -9,6 +9,7 @@ WITH made AS (
     SELECT owner_id, $2, $3, 1, $4,
         coalesce((SELECT max(g.closed_until) FROM rate_groups g WHERE g.app = $2), '-infinity')
     FROM unnest($1::text[]) AS owner_id
+    ORDER BY owner_id
     ON CONFLICT DO NOTHING
     RETURNING owner_id
 )
@@ -98,6 +99,14 @@ DELETE FROM rate_waiters WHERE waiter = $1 OR waiter IN (
     SELECT waiter FROM rate_waiters
     WHERE until < clock_timestamp() - interval '1 minute'
     FOR UPDATE SKIP LOCKED
+);
+
+-- name: stands
+-- Whether a grant is still its holder's, and its group still open.
+SELECT EXISTS (
+    SELECT FROM rate_slots s JOIN rate_groups g USING (owner_id, app, rate_group)
+    WHERE s.owner_id = $1 AND s.app = $2 AND s.rate_group = $3 AND s.grant_id = $4
+        AND g.closed_until <= clock_timestamp()
 );
 
 -- name: settle
