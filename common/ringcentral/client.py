@@ -13,6 +13,7 @@ from common.clock import Clock
 from common.database.pool import Pool
 from common.ringcentral.budget import Budget, Group, Priority
 from common.ringcentral.credentials import Credential, credentials_of
+from common.ringcentral.endpoints import endpoint_of
 from common.ringcentral.errors import (
     CredentialRefused,
     Forbidden,
@@ -24,8 +25,9 @@ from common.ringcentral.errors import (
 )
 from common.ringcentral.exchange import GrantTooOld, error_body, exchange
 from common.ringcentral.hosts import AllowedHosts, joined
-from common.ringcentral.service_users import ServiceUser, ServiceUsers
+from common.ringcentral.service_users import Need, ServiceUser, ServiceUsers
 from common.ringcentral.token import AccessToken, SharedToken
+from common.ringcentral.token_endpoint import TokenEndpoint
 from common.settings import RingCentralSettings
 
 #: Seconds a request waits for its slot before it is given up; a job waits no longer than a window (facts 6).
@@ -69,10 +71,9 @@ class RingCentral:
         self._server_url = httpx.URL(settings.rc_server_url)
         self._hosts = AllowedHosts(self._server_url, settings.rc_media_hosts)
         self._http = http
+        endpoint = TokenEndpoint(settings.rc_server_url, http, self.budget)
         tokens = [
-            SharedToken(
-                credential, server_url=settings.rc_server_url, http=http, pool=pool, budget=self.budget, clock=clock
-            )
+            SharedToken(credential, endpoint=endpoint, pool=pool, budget=self.budget, clock=clock)
             for credential in credentials
         ]
         self._users = ServiceUsers([ServiceUser(n, token, self._prove) for n, token in enumerate(tokens, 1)])
@@ -140,17 +141,20 @@ class RingCentral:
     async def _answered(self, ask: Ask, url: httpx.URL, proving: ServiceUser | None) -> httpx.Response:
         """The answer of whoever is not refused: a token that is refused is replaced once, then others are asked.
 
-        Those who were refused what another got are set aside.
+        Those who were refused what another got are set aside for its endpoint. A request that is one user's own is
+        asked all the same: nobody else can do it.
         """
         self._hosts.check(url)
+        endpoint = endpoint_of(ask.method, url.path)
+        need = Need(only=ask.credential) if ask.credential else Need(endpoint)
         until = time.monotonic() + ask.patience
         replaced: set[ServiceUser] = set()
         refused: dict[ServiceUser, RingCentralError] = {}
         while True:
-            answer, user, token = await self._granted(ask, url, until, refused, proving)
+            answer, user, token = await self._granted(ask, url, need, until, refused, proving)
             if answer.status_code < 300 or answer.has_redirect_location:
                 for other, reason in refused.items():
-                    other.set_aside(reason)
+                    other.bar(endpoint, reason)
                 return answer
             error = await _error_of(answer)
             if isinstance(error, Unauthenticated) and user not in replaced:
@@ -159,11 +163,17 @@ class RingCentral:
                 structlog.get_logger().info("token_refused", code=error.code)
                 continue
             refused[user] = error
-            if not _is_of_user(error) or proving or not self._users.choice(ask.credential, refused):
+            if not _is_of_user(error) or proving or not self._users.choice(need, refused):
                 raise error
 
     async def _granted(
-        self, ask: Ask, url: httpx.URL, until: float, without: Collection[ServiceUser], proving: ServiceUser | None
+        self,
+        ask: Ask,
+        url: httpx.URL,
+        need: Need,
+        until: float,
+        without: Collection[ServiceUser],
+        proving: ServiceUser | None,
     ) -> tuple[httpx.Response, ServiceUser, AccessToken]:
         """Send within the budget of whoever has some."""
         while True:
@@ -173,10 +183,10 @@ class RingCentral:
                     continue
                 ready = {token.owner_id: (proving, token)}
             else:
-                ready = await self._users.ready(ask.credential, without)
+                ready = await self._users.ready(need, without)
             request = self._http.build_request(ask.method, url, json=ask.json, headers=dict(ask.headers))
             left = max(0.0, until - time.monotonic())
-            patience = left if proving or self._users.complete(ask.credential) else min(left, _GATHERING)
+            patience = left if proving or self._users.complete(need) else min(left, _GATHERING)
             try:
                 grant = await self.budget.take(list(ready), ask.group, ask.priority, patience=patience)
             except NoBudget:

@@ -19,8 +19,8 @@ _LOOK_AGAIN: Final = 5.0
 async def wait_for_account(client: RingCentral, health: Health, stop: asyncio.Event) -> bool:
     """Return True once RingCentral has confirmed who we are, False when stopped before.
 
-    Raises `CannotStart` when every credential is refused or belongs to another account. Until then the process is not
-    ready.
+    Raises `CannotStart` when every credential is refused or belongs to another account. RingCentral has to say so after
+    this start: what it said before does not count. Until then the process is not ready.
     """
     confirmed = False
     health.conditions["RingCentral has confirmed the account"] = lambda: confirmed

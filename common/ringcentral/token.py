@@ -2,20 +2,20 @@
 
 About five sessions exist per user and app; each mint beyond pushes an older one out (facts 7). So the token lies in a
 row, encrypted; one process mints, the others wait for its result. A token is renewed well before it ends, by one
-process, while all go on with the old one.
+process, while all go on with the old one. A mint is brought to its end also when whoever asked for it is cancelled: a
+token that is minted and lost is a session for nothing.
 """
 
 import asyncio
-import math
 import random
+import time
 import uuid
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
-import httpx
 import structlog
 
 from common.clock import Clock
@@ -23,18 +23,17 @@ from common.database.pool import Pool
 from common.database.statements import statements
 from common.ringcentral.budget import Budget, Grant, Group, Priority
 from common.ringcentral.credentials import Credential
-from common.ringcentral.errors import CredentialRefused, NoBudget, SourceFailed, error_of
-from common.ringcentral.exchange import GrantTooOld, error_body, exchange
-from common.telemetry.metrics import TOKENS_MINTED
+from common.ringcentral.errors import CredentialRefused, NoBudget, SourceFailed
+from common.ringcentral.exchange import GrantTooOld
+from common.ringcentral.token_endpoint import Minted, TokenEndpoint, refusal
 
-_GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 #: Whose budget of the group auth a mint uses. The user is known only by the answer, and credentials may share one; so
 #: all credentials of the app share the budget of one user, which is plenty for a mint an hour.
 _MINTING_OWNER: Final = "any user"
-#: Seconds that one token request may take.
+#: Seconds from asking for the right to mint until RingCentral's answer is read; after them it is given up.
 _MINT_TIMEOUT: Final = 15.0
-#: Seconds that the right to mint holds unless prolonged: above the time of a request. So long do the others wait for a
-#: process that was killed while it minted.
+#: Seconds that the right to mint holds unless prolonged: above the time of a mint, so that no two processes mint at the
+#: same time. So long do the others wait for a process that was killed while it minted.
 _MINTER_HOLDS: Final = 20.0
 #: Seconds that a minter waits for its slot before it prolongs its right.
 _MINT_PATIENCE: Final = 3.0
@@ -46,9 +45,11 @@ _RENEW_AFTER: Final = 0.85
 _USE_UNTIL: Final = 0.97
 #: Seconds between two looks for a token that another process mints.
 _LOOK_AGAIN: Final = 0.25
-#: Seconds for which a refused credential is not tried again by any process: rarely enough for the group auth with many
-#: processes, and soon enough for a person who has just mended it.
+#: Seconds for which a refused credential is not tried again by any process that was there by then: rarely enough for
+#: the group auth with many processes, and soon enough for a person who has just mended it.
 REFUSED_FOR: Final = 120.0
+#: Seconds that a process which ends waits for a mint that is on the wire: an answer takes a fraction of one.
+_CLOSE_WITHIN: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +70,21 @@ class SharedToken:
         self,
         credential: Credential,
         *,
-        server_url: str,
-        http: httpx.AsyncClient,
+        endpoint: TokenEndpoint,
         pool: Pool,
         budget: Budget,
         clock: Clock,
     ) -> None:
         self.credential = credential
-        self._url = f"{server_url}/restapi/oauth/token"
-        self._http = http
+        self._endpoint = endpoint
         self._pool = pool
         self._budget = budget
         self._clock = clock
         self._sql = statements("access_tokens")
         self._token: AccessToken | None = None
         self._turn = asyncio.Lock()
+        self._minting: asyncio.Task[None] | None = None
+        self._opened = time.monotonic()
 
     def held(self) -> AccessToken | None:
         """The token that this process holds, if it may still be used."""
@@ -119,28 +120,29 @@ class SharedToken:
             self._token = None
         await self._pool.execute(self._sql["drop"], self.credential.fingerprint, token.generation)
 
+    async def close(self) -> None:
+        """Let a mint that is on the wire come to its end, for some seconds."""
+        if self._minting is not None:
+            await asyncio.wait([self._minting], timeout=_CLOSE_WITHIN)
+            self._minting.cancel()
+            await asyncio.wait([self._minting])
+
     async def _find_or_mint(self) -> bool:
         """One step; False when another process is minting."""
-        row = await self._pool.fetchrow(self._sql["find"], self.credential.fingerprint)
+        row = await self._pool.fetchrow(self._sql["find"], self.credential.fingerprint, self._disbelieved())
         self._token = self._read(row) or self.held()
         if not self.due():
             return True
         if row is not None and row["refused"]:
-            raise _refused(row["refused_code"])
-        minter, generation = uuid.uuid4(), row["generation"] if row is not None else 0
-        if not await self._may_mint(minter, generation):
-            return False
-        try:
-            while True:
-                try:
-                    await self._mint_as(minter)
-                except (NoBudget, GrantTooOld):
-                    if not await self._may_mint(minter, generation):
-                        return False
-                else:
-                    return True
-        finally:
-            await self._pool.execute(self._sql["stop_minting"], self.credential.fingerprint, minter)
+            raise refusal(row["refused_code"])
+        return await self._mint_as(uuid.uuid4(), row["generation"] if row is not None else 0)
+
+    def _disbelieved(self) -> float:
+        """Seconds that a refusal must still hold to be believed: one from before this process began is asked anew.
+
+        A person may have mended it at RingCentral and started us for that reason.
+        """
+        return max(0.0, REFUSED_FOR - (time.monotonic() - self._opened))
 
     def _read(self, row: asyncpg.Record | None) -> AccessToken | None:
         """The token in a row; one that cannot be read, or has ended, counts as absent."""
@@ -151,63 +153,58 @@ class SharedToken:
             return None
         return AccessToken(secret, row["owner_id"], row["generation"], row["renew_at"], row["expires_at"])
 
-    async def _may_mint(self, minter: uuid.UUID, generation: int) -> bool:
-        key = (self.credential.fingerprint, minter, _MINTER_HOLDS)
-        return await self._pool.fetchval(self._sql["become_minter"], *key, generation) is not None
+    async def _mint_as(self, minter: uuid.UUID, generation: int) -> bool:
+        """Mint with the right to do so; False when another process has it.
 
-    async def _mint_as(self, minter: uuid.UUID) -> None:
-        grant = await self._budget.take(
-            [_MINTING_OWNER], Group.AUTH, Priority.POLL, patience=_MINT_PATIENCE, timeout=_MINT_TIMEOUT
-        )
-        asked_at = self._clock.now()
-        body = await self._request(grant, minter)
+        Whoever waits for the mint can be cancelled; the mint itself goes on beside.
+        """
+        while True:
+            until = asyncio.get_running_loop().time() + _MINT_TIMEOUT
+            if not await self._may_mint(minter, generation):
+                return False
+            with suppress(NoBudget, GrantTooOld):
+                grant = await self._slot(minter)
+                self._minting = asyncio.create_task(self._mint(grant, minter, until))
+                await asyncio.shield(self._minting)
+                return True
+
+    async def _may_mint(self, minter: uuid.UUID, generation: int) -> bool:
+        key = (self.credential.fingerprint, minter, _MINTER_HOLDS, generation, self._disbelieved())
+        return await self._pool.fetchval(self._sql["become_minter"], *key) is not None
+
+    async def _slot(self, minter: uuid.UUID) -> Grant:
         try:
-            secret, lifetime = str(body["access_token"]), _lifetime_of(body)
-            owner_id = str(body.get("owner_id") or f"credential {self.credential.fingerprint[:16]}")
-        except (KeyError, TypeError, ValueError):
-            raise SourceFailed("the token endpoint answered something that is no token") from None
-        renew_at = asked_at + timedelta(seconds=lifetime * _RENEW_AFTER)
-        expires_at = asked_at + timedelta(seconds=lifetime * _USE_UNTIL)
-        shared = (self.credential.encrypt(secret), owner_id, renew_at, expires_at)
+            return await self._budget.take(
+                [_MINTING_OWNER], Group.AUTH, Priority.POLL, patience=_MINT_PATIENCE, timeout=_MINT_TIMEOUT
+            )
+        except NoBudget:
+            raise
+        except BaseException:
+            await self._stop_minting(minter)
+            raise
+
+    async def _mint(self, grant: Grant, minter: uuid.UUID, until: float) -> None:
+        try:
+            asked_at = self._clock.now()
+            minted = await self._endpoint.mint(self.credential, grant, until)
+            await self._share(minted, minter, asked_at)
+        except CredentialRefused as refused:
+            key = (self.credential.fingerprint, minter, REFUSED_FOR)
+            await self._pool.execute(self._sql["refuse"], *key, refused.code)
+            raise
+        finally:
+            await self._stop_minting(minter)
+
+    async def _stop_minting(self, minter: uuid.UUID) -> None:
+        await self._pool.execute(self._sql["stop_minting"], self.credential.fingerprint, minter)
+
+    async def _share(self, minted: Minted, minter: uuid.UUID, asked_at: datetime) -> None:
+        renew_at = asked_at + timedelta(seconds=minted.lifetime * _RENEW_AFTER)
+        expires_at = asked_at + timedelta(seconds=minted.lifetime * _USE_UNTIL)
+        shared = (self.credential.encrypt(minted.secret), minted.owner_id, renew_at, expires_at)
         key = (self.credential.fingerprint, minter)
         generation = await self._pool.fetchval(self._sql["share"], *key, *shared)
         if generation is not None:
-            self._token = AccessToken(secret, owner_id, generation, renew_at, expires_at)
+            self._token = AccessToken(minted.secret, minted.owner_id, generation, renew_at, expires_at)
         log = structlog.get_logger()
-        log.info("token_minted", credential=self.credential.fingerprint[:8], seconds=round(lifetime))
-
-    async def _request(self, grant: Grant, minter: uuid.UUID) -> dict[str, Any]:
-        auth = httpx.BasicAuth(self.credential.client_id, self.credential.client_secret)
-        form = {"grant_type": _GRANT_TYPE, "assertion": self.credential.jwt}
-        request = next(auth.auth_flow(self._http.build_request("POST", self._url, data=form)))
-        TOKENS_MINTED.inc()
-        answer = await exchange(self._http, self._budget, grant, request, timeout=_MINT_TIMEOUT)
-        try:
-            body = await error_body(answer)
-        finally:
-            await answer.aclose()
-        if answer.status_code in {400, 401, 403}:
-            code = error_of(answer.status_code, answer.headers, body).code
-            key = (self.credential.fingerprint, minter, REFUSED_FOR)
-            await self._pool.execute(self._sql["refuse"], *key, code)
-            raise _refused(code)
-        if answer.status_code >= 300:
-            raise error_of(answer.status_code, answer.headers, body)
-        if not isinstance(body, dict):
-            raise SourceFailed("the token endpoint answered something that is no token")
-        return body
-
-
-def _lifetime_of(body: Mapping[str, Any]) -> float:
-    """Seconds that a token lives: `expires_in`, or less when the session ends before (facts 7). Raises `ValueError`."""
-    lifetime = min(float(body["expires_in"]), float(body.get("session_expires_in") or math.inf))
-    if not 1 <= lifetime < math.inf:
-        raise ValueError(lifetime)
-    return lifetime
-
-
-def _refused(code: str | None) -> CredentialRefused:
-    told = f" ({code})" if code else ""
-    return CredentialRefused(
-        f"RingCentral refuses it{told}: check RC_CLIENT_ID, RC_CLIENT_SECRET and RC_JWT", code=code
-    )
+        log.info("token_minted", credential=self.credential.fingerprint[:8], seconds=round(minted.lifetime))

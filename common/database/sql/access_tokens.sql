@@ -1,20 +1,22 @@
 -- name: find
--- The shared token of a credential, and whether RingCentral refused the credential a short while ago.
+-- The shared token of a credential, and whether RingCentral refused it lately, so that it still holds for so long.
 SELECT ciphertext, owner_id, generation, renew_at, expires_at,
-    coalesce(refused_until > clock_timestamp(), false) AS refused, refused_code
+    coalesce(refused_until > clock_timestamp() + make_interval(secs => $2::double precision), false) AS refused,
+    refused_code
 FROM access_tokens
 WHERE fingerprint = $1;
 
 -- name: become_minter
 -- Let one process mint for a short while: the first to ask, or the first after a minter that has gone silent; whoever
--- mints already may prolong it.
+-- mints already may prolong it. A refusal prevents it only while it still holds for so long.
 INSERT INTO access_tokens (fingerprint, minter, minting_until)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3::double precision))
 ON CONFLICT (fingerprint) DO UPDATE
 SET minter = excluded.minter, minting_until = excluded.minting_until
 WHERE (access_tokens.minter = $2 OR access_tokens.minting_until IS NULL
         OR access_tokens.minting_until < clock_timestamp())
-    AND (access_tokens.refused_until IS NULL OR access_tokens.refused_until <= clock_timestamp())
+    AND (access_tokens.refused_until IS NULL
+        OR access_tokens.refused_until <= clock_timestamp() + make_interval(secs => $5::double precision))
     AND access_tokens.generation = $4
 RETURNING generation;
 
