@@ -6,7 +6,8 @@ leads to the next one, without a gap and without a person:
 | the refusal | what follows |
 |---|---|
 | the token is rejected or forgotten (400, 404) | a full sync since the last poll |
-| a full sync is rejected or unknown to the account (400, 403, 404) | closed, overlapping windows, for a day |
+| a full sync is rejected or unknown to the account (400, 403, 404) | `windows`, closed and overlapping, for a day |
+| none any more, after that day | a full sync since windows were begun: they see no late rewriting |
 | the credential is refused, or lacks a permission | the same with the next credential, which has no token yet |
 """
 
@@ -18,20 +19,18 @@ from typing import Final
 import structlog
 
 from common.clock import Clock
-from common.ringcentral.call_log import Changes, Window, changes, window_page
+from common.ringcentral.call_log import Changes, changes, window_page
 from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import CredentialRefused, Forbidden, Missing, Rejected
 from common.telemetry.metrics import POLLS
+from services.poller.windows import WINDOWS_FOR, Windows, after_window, begin_windows, next_window
 
 #: How far a full sync goes behind the last poll: it goes by the time of modification, so this only has to cover records
 #: that were modified while that poll was answered, and clocks that differ.
 SYNC_OVERLAP: Final = timedelta(minutes=10)
-#: How far windows go behind the last poll: they go by the start of a call, and a call is written when it has ended, so
-#: this has to cover the longest call, and recordings that are added to a record later (facts 4.3). Each record is read
-#: by many polls, which also makes good what slips from one page to another while the pages are read.
-WINDOW_OVERLAP: Final = timedelta(hours=4)
-#: How long windows are used before the sync endpoint is tried again.
-WINDOWS_FOR: Final = timedelta(days=1)
+#: How far a full sync goes back at most to make good what windows did not see. The older endpoint refuses more than 30
+#: days (facts 4.4), and being refused for it would leave an account with windows for ever.
+LONGEST_LOOK_BACK: Final = timedelta(days=29)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class Cursor:
     credential: str
     sync_token: str | None
     polled_until: datetime
-    windows_until: datetime | None = None
+    #: None when the sync endpoint has told all up to `polled_until`.
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ async def read_pages(client: RingCentral, clock: Clock, cursor: Cursor) -> Async
 
 async def _read_with(client: RingCentral, clock: Clock, cursor: Cursor) -> AsyncGenerator[Page, None]:
     now = clock.now()
-    if cursor.windows_until is None or cursor.windows_until <= now:
+    if cursor.windows is None or cursor.windows.until <= now:
         try:
             async for page in _read_changes(client, clock, cursor):
                 cursor = page.cursor
@@ -81,10 +81,12 @@ async def _read_with(client: RingCentral, clock: Clock, cursor: Cursor) -> Async
         except (Rejected, Missing, Forbidden) as error:
             structlog.get_logger().warning("call_log_sync_refused", code=error.code, windows_for=str(WINDOWS_FOR))
             POLLS.labels("sync_refused").inc()
-            cursor = replace(cursor, sync_token=None, windows_until=now + WINDOWS_FOR)
         else:
             return
-    async for page in _read_windows(client, clock, cursor):
+        windows = begin_windows(cursor.windows, cursor.polled_until, now)
+    else:
+        windows = cursor.windows
+    async for page in _read_window(client, clock, cursor, windows):
         yield page
 
 
@@ -92,18 +94,18 @@ async def _read_changes(client: RingCentral, clock: Clock, cursor: Cursor) -> As
     more = True
     while more:
         asked_at = clock.now()
-        found = await _ask_changes(client, cursor)
+        found = await _ask_changes(client, cursor, asked_at)
         # An answer that brings neither a record nor another token would be asked for without end.
         more = found.more and bool(found.calls or found.sync_token != cursor.sync_token)
         # By RingCentral's own time where it is told: clocks may differ by more than any overlap.
         until = cursor.polled_until if more else found.as_of or asked_at
-        cursor = Cursor(cursor.credential, found.sync_token, until)
+        # What began as a full sync since windows were begun is one until its last page.
+        cursor = Cursor(cursor.credential, found.sync_token, until, cursor.windows if more else None)
         yield Page(found, cursor)
 
 
-async def _ask_changes(client: RingCentral, cursor: Cursor) -> Changes:
-    behind = SYNC_OVERLAP + (WINDOWS_FOR if cursor.windows_until else timedelta())  # windows see no late rewriting
-    since = cursor.polled_until - behind
+async def _ask_changes(client: RingCentral, cursor: Cursor, now: datetime) -> Changes:
+    since = full_sync_since(cursor, now)
     if cursor.sync_token is not None:
         try:
             return await changes(client, sync_token=cursor.sync_token, since=since, credential=cursor.credential)
@@ -113,12 +115,24 @@ async def _ask_changes(client: RingCentral, cursor: Cursor) -> Changes:
     return await changes(client, sync_token=None, since=since, credential=cursor.credential)
 
 
-async def _read_windows(client: RingCentral, clock: Clock, cursor: Cursor) -> AsyncGenerator[Page, None]:
+def full_sync_since(cursor: Cursor, now: datetime) -> datetime:
+    """Since when a full sync has to tell what was modified: all that neither sync nor windows have seen. Pure."""
+    told_until = cursor.polled_until
+    if cursor.windows is not None:
+        told_until = min(told_until, max(cursor.windows.since, now - LONGEST_LOOK_BACK))
+    return told_until - SYNC_OVERLAP
+
+
+async def _read_window(
+    client: RingCentral, clock: Clock, cursor: Cursor, windows: Windows
+) -> AsyncGenerator[Page, None]:
     asked_at = clock.now()
-    window = Window(cursor.polled_until - WINDOW_OVERLAP, asked_at)
+    window = next_window(windows, cursor.polled_until, asked_at)
     number, more = 1, True
     while more:
         found = await window_page(client, window, number, credential=cursor.credential)
         number, more = number + 1, found.more
-        until = cursor.polled_until if more else asked_at
-        yield Page(found, replace(cursor, sync_token=None, polled_until=until))
+        cursor = replace(cursor, sync_token=None, windows=windows)
+        if not more:
+            cursor = replace(cursor, polled_until=asked_at, windows=after_window(windows, asked_at))
+        yield Page(found, cursor)

@@ -20,6 +20,7 @@ from common.ringcentral.client import RingCentral
 from common.telemetry.metrics import CALLS_SEEN, POLLED_UNTIL, POLLS
 from services.poller.leadership import Leadership
 from services.poller.pages import Cursor, Page, read_pages
+from services.poller.windows import Windows
 
 #: The domain whose calls the call log lists.
 DOMAIN: Final = "pbx"
@@ -43,7 +44,7 @@ async def poll(client: RingCentral, pool: Pool, clock: Clock, leadership: Leader
             CALLS_SEEN.inc(len(page.changes.calls))
     POLLS.labels("read").inc()
     POLLED_UNTIL.set(cursor.polled_until.timestamp())
-    structlog.get_logger().info("call_log_polled", records=read, by_windows=cursor.windows_until is not None)
+    structlog.get_logger().info("call_log_polled", records=read, by_windows=cursor.windows is not None)
     return read
 
 
@@ -51,7 +52,10 @@ async def _find_cursor(client: RingCentral, pool: Pool, clock: Clock) -> Cursor:
     row = await pool.fetchrow(statements("call_log_cursors")["find"], client.account_id)
     if row is None:
         return Cursor(client.credentials[0], None, clock.now() - FIRST_LOOK)
-    return Cursor(row["credential"], row["sync_token"], row["polled_until"], row["windows_until"])
+    windows = Windows(row["windows_since"], row["windows_until"], row["windows_deep_until"])
+    return Cursor(
+        row["credential"], row["sync_token"], row["polled_until"], windows if row["windows_since"] is not None else None
+    )
 
 
 async def _commit(account_id: str, pool: Pool, page: Page, now: datetime, leadership: Leadership) -> None:
@@ -79,7 +83,9 @@ async def _write(
                 cursor.credential,
                 cursor.sync_token,
                 cursor.polled_until,
-                cursor.windows_until,
+                cursor.windows and cursor.windows.since,
+                cursor.windows and cursor.windows.until,
+                cursor.windows and cursor.windows.deep_until,
                 now,
             )
 

@@ -137,9 +137,13 @@ CREATE TABLE call_log_cursors (
     credential text,
     sync_token text,
     polled_until timestamptz NOT NULL,
-    -- Until then the call log is read by windows, because the account has no sync endpoint.
+    -- Since when and until when the call log is read by windows, because the account has no sync endpoint, and the end
+    -- of the last window that went back by more than a day.
+    windows_since timestamptz,
     windows_until timestamptz,
-    updated_at timestamptz NOT NULL
+    windows_deep_until timestamptz,
+    updated_at timestamptz NOT NULL,
+    CHECK (num_nulls(windows_since, windows_until, windows_deep_until) IN (0, 3))
 );
 
 -- Subscriptions that we made; those of others on the same app are not ours to touch.

@@ -155,3 +155,11 @@ SET audio_due_at = $5, audio_reason = coalesce($6, audio_reason), audio_announce
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
+
+-- name: make_due
+-- Rows that wait for one of these reasons, which is mended now: due at once.
+UPDATE recordings
+SET audio_due_at = $3, audio_announced_at = NULL
+WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_due_at > $3
+    AND audio_reason = ANY($2::text[])
+RETURNING source_record_id;
