@@ -25,9 +25,14 @@ class AllowedHosts:
     def check(self, url: httpx.URL) -> None:
         """Raise `ForeignHost` unless the token may be sent there; never in clear text, if the API server has TLS."""
         if url.userinfo or _place(url) not in self._places:
-            raise ForeignHost(f"the host {url.host} is not in RC_MEDIA_HOSTS")
+            raise ForeignHost(_refusal_of(_place(url)))
         if url.scheme not in self._schemes:
             raise ForeignHost(f"the host {url.host} would be reached without TLS")
+
+
+def refusals_of(media_hosts: Sequence[str]) -> list[str]:
+    """With which sentences these hosts are refused while they are not allowed; raises `SettingsError` for no host."""
+    return [_refusal_of(_place_of_host(host)) for host in media_hosts]
 
 
 def joined(base: httpx.URL, url: str) -> httpx.URL:
@@ -36,6 +41,12 @@ def joined(base: httpx.URL, url: str) -> httpx.URL:
         return base.join(url)
     except (httpx.InvalidURL, ValueError):
         raise ForeignHost("the URL cannot be read") from None
+
+
+def _refusal_of(place: tuple[str, int]) -> str:
+    """Names the host as the setting takes it."""
+    name, port = place
+    return f"the host {name if port == 443 else f'{name}:{port}'} is not in RC_MEDIA_HOSTS"
 
 
 def _place(url: httpx.URL) -> tuple[str, int]:

@@ -36,7 +36,8 @@ from services.downloader.schedule import Kind, next_step
 #: Seconds for one attempt, the wait for its slot included: half of the broker's acknowledgement timeout of 30 min.
 ATTEMPT_DEADLINE: Final = 15 * 60.0
 #: When a job is due again that got no slot (others had them: soon), or that waits for a person to mend a credential, to
-#: grant a permission or to allow a host: uncounted, so that mending it heals the row whenever that is.
+#: grant a permission or to allow a host (then the start makes it due, see `allowed_now`): uncounted, so that mending it
+#: heals the row whenever that is.
 _POSTPONED: Final[dict[type[RingCentralError], timedelta]] = {
     NoBudget: timedelta(seconds=5),
     CredentialRefused: timedelta(minutes=1),

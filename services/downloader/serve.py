@@ -27,6 +27,7 @@ from common.settings import (
 from common.storage.interface import Storage, StorageError
 from common.storage.open import open_storage
 from common.telemetry.health import Health
+from services.downloader.allowed_now import make_due_what_is_allowed_now
 from services.downloader.handle import Downloads, handle
 
 
@@ -49,6 +50,7 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         await check_credentials(amqp_url, "downloader")
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
+        await make_due_what_is_allowed_now(pool, clock, settings.rc_account_id, settings.rc_media_hosts)
         consumption = Consumption(
             kind=DownloadRecording,
             handle=partial(handle, Downloads(pool, client, storage, clock)),
