@@ -1,6 +1,7 @@
 """The known faults of RingCentral's file, one by one, and the operations that nobody here needs.
 
-Only these are excused. Facts are cited by section, as everywhere.
+Only these are excused, and each must show in every run: one that the file no longer has would hide a fault of ours.
+Facts are cited by section, as everywhere.
 """
 
 import re

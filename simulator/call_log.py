@@ -1,5 +1,6 @@
 """The company call log: lists by start time, with filters and pages, and single records (facts 4.1 to 4.3)."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from simulator.world import Incoming, World
 
 #: business seconds before ``dateTo`` where a list begins when no ``dateFrom`` is given.
 DEFAULT_WINDOW = 86_400
-DEFAULT_PER_PAGE, LARGEST_PER_PAGE = 100, 1000
+DEFAULT_PER_PAGE = 100
 #: ids in one request for single records.
 LARGEST_BATCH = 50
 #: filters that ``sessionId`` cannot be combined with (CLG-110).
@@ -25,21 +26,29 @@ NOT_WITH_SESSION = ("dateFrom", "dateTo", "phoneNumber", "extensionNumber", "dir
 Visible = tuple[Call, Revision]
 Test = Callable[[Call, Revision], bool]
 
+#: by what the list is sorted; ``any`` is as good as drawn by lot, and the same for every page.
+_ORDERS: dict[str, Callable[[Visible], tuple[float, str]]] = {
+    "newest": lambda visible: (-visible[0].started_at, visible[0].id),
+    "oldest": lambda visible: (visible[0].started_at, visible[0].id),
+    "any": lambda visible: (0.0, hashlib.sha256(visible[0].id.encode()).hexdigest()),
+}
+
 
 @dataclass(frozen=True)
 class Page:
     number: int
     size: int
 
+    @property
+    def first(self) -> int:
+        """The position of its first record in the list, from 0 on."""
+        return (self.number - 1) * self.size
+
 
 async def list_call_log(world: World, incoming: Incoming) -> Answer:
-    """The newest call first. Totals are left out, as RingCentral does."""
-    tests = [*_tests(world, incoming), _deleted_test(incoming)]
-    now = world.clock.now()
-    found = [visible for visible in visible_calls(world, now) if all(test(*visible) for test in tests)]
-    found.sort(key=lambda visible: (-visible[0].started_at, visible[0].id))
-    page = _page(incoming)
-    first = (page.number - 1) * page.size
+    """One page of what is listed now. Totals are left out, as RingCentral does."""
+    found, page = listed_calls(world, incoming), page_of(world, incoming)
+    first = page.first
     shown = found[first : first + page.size]
     renderer, detailed = renderer_of(world), is_detailed(incoming)
     paging: dict[str, int] = {"page": page.number, "perPage": page.size}
@@ -52,6 +61,13 @@ async def list_call_log(world: World, incoming: Incoming) -> Answer:
         "navigation": _navigation(renderer, incoming, page, more=len(found) > first + page.size),
     }
     return json_answer(body)
+
+
+def listed_calls(world: World, incoming: Incoming) -> list[Visible]:
+    """All pages of the list as it is now, in the order of ``call_log_order``. Raises Refusal."""
+    tests = [*_tests(world, incoming), _deleted_test(incoming)]
+    found = [one for one in visible_calls(world, world.clock.now()) if all(test(*one) for test in tests)]
+    return sorted(found, key=_ORDERS[world.options.call_log_order])
 
 
 async def get_call_records(world: World, incoming: Incoming) -> Answer:
@@ -182,10 +198,11 @@ def _value_tests(incoming: Incoming) -> list[Test]:
     return [test_of(name, value_of) for name, value_of in values.items() if query.get(name)]
 
 
-def _page(incoming: Incoming) -> Page:
-    size = LARGEST_PER_PAGE
+def page_of(world: World, incoming: Incoming) -> Page:
+    """The page that is asked for; larger ones are cut down (facts 4.1). Raises Refusal."""
+    size = world.options.largest_page
     if incoming.query("perPage") != "max":
-        size = min(number_of(incoming, "perPage", DEFAULT_PER_PAGE), LARGEST_PER_PAGE)
+        size = min(number_of(incoming, "perPage", DEFAULT_PER_PAGE), size)
     return Page(number_of(incoming, "page", 1), size)
 
 

@@ -21,7 +21,7 @@ from simulator.clock import milliseconds, written
 from simulator.errors import Refusal
 from simulator.world import Incoming, World
 
-DEFAULT_COUNT, LARGEST_COUNT = 250, 1000
+DEFAULT_COUNT = 250
 #: business seconds that a first synchronisation looks back when it does not say from when.
 DEFAULT_LOOK_BACK = 3600
 
@@ -46,7 +46,9 @@ async def extract_sync(world: World, incoming: Incoming) -> Answer:
     Deleted records are told to ISync requests only, marked as deleted (the specification's CallLogRecord).
     """
     if world.without_extract_sync:
-        raise _away(world.without_extract_sync)
+        raise sync_missing(world.without_extract_sync)
+    if world.clock.real() < world.sync_away_until:
+        raise sync_missing(404)
     owner = f"{incoming.session.user.extension_id}/{incoming.session.app}"
     kind = one_of(incoming, "syncType", ("FSync", "ISync"))
     if kind == "ISync":
@@ -54,7 +56,7 @@ async def extract_sync(world: World, incoming: Incoming) -> Answer:
     else:
         date_from = moment_of(incoming, "dateFrom")
         begin = world.clock.now() - DEFAULT_LOOK_BACK if date_from is None else date_from
-        count = min(number_of(incoming, "recordCount", DEFAULT_COUNT), LARGEST_COUNT)
+        count = min(number_of(incoming, "recordCount", DEFAULT_COUNT), world.options.largest_page)
         position = Position(milliseconds(begin) - 1, count, owner, world.sync_epoch)
     now = world.clock.now()
     wanted = categories_test(incoming)
@@ -100,7 +102,7 @@ def read_token(token: str, owner: str, epoch: int) -> Position:
     return position
 
 
-def _away(status: int) -> Refusal:
+def sync_missing(status: int) -> Refusal:
     """What an account without this endpoint answers; which of the two is not known."""
     if status == 403:
         return Refusal(403, "CMN-109", "Feature [CallLogExtractSync] is not available for the account")

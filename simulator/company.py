@@ -19,7 +19,8 @@ class Extension:
 class Recording:
     """``ended_at``: metadata exists from here; ``ready_at``: the audio can be had; ``gone_at``: it never can again.
 
-    ``gone_because`` says in words why. Outside ``pbx`` there is no audio to fetch.
+    ``gone_because`` says in words why; ``asked_when_gone``: a client was told. Outside ``pbx`` there is no audio to
+    fetch.
     """
 
     id: str
@@ -31,9 +32,14 @@ class Recording:
     domain: str = "pbx"
     gone_at: float | None = None
     gone_because: str = ""
+    asked_when_gone: bool = False
 
     def is_gone(self, now: float) -> bool:
         return self.gone_at is not None and self.gone_at <= now
+
+    def was_met(self, _since: float) -> bool:
+        """Whether a client was told that it is gone."""
+        return self.asked_when_gone
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Revision:
 class Call:
     """One call-log record over its whole life. ``leg_recording`` is a second one, listed on the last leg only.
 
-    ``nulls``: its record has nulls where the specification forbids them.
+    ``nulls``: its record has nulls where the specification forbids them. ``told_at``: when the newest version was
+    written that a client was given.
     """
 
     id: str
@@ -71,6 +78,7 @@ class Call:
     ai_notes: bool = False
     queue: bool = False
     nulls: bool = False
+    told_at: float | None = None
 
     @property
     def party_id(self) -> str:
@@ -91,6 +99,14 @@ class Call:
     def write_again(self, revision: Revision) -> None:
         """The record is written anew at the revision's moment, which must not lie before those it has."""
         self.revisions = (*self.revisions, revision)
+
+    def tell(self, revision: Revision) -> None:
+        """A client is given that version."""
+        self.told_at = revision.at if self.told_at is None else max(self.told_at, revision.at)
+
+    def was_met(self, since: float) -> bool:
+        """Whether a client was given a version that was written then or later."""
+        return self.told_at is not None and self.told_at >= since
 
 
 @dataclass(frozen=True)
@@ -126,6 +142,27 @@ class InsightEvent:
     nulls: bool = False
     accepted: list[Accepted] = field(default_factory=list)
 
+    def was_met(self, _since: float) -> bool:
+        """Whether it was sent, or lost for good."""
+        return self.tries > 0 or self.lost
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """What the seed made odd: ``name`` as it is chosen by, ``of`` what, and ``since`` when it shows."""
+
+    name: str
+    of: Call | Recording | InsightEvent
+    since: float
+
+    @property
+    def place(self) -> str:
+        return {Call: "records", Recording: "audio", InsightEvent: "events"}[type(self.of)]
+
+    @property
+    def met(self) -> bool:
+        return self.of.was_met(self.since)
+
 
 @dataclass
 class Company:
@@ -143,6 +180,7 @@ class Company:
     calls_by_recording: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
     events_by_recording: dict[str, list[InsightEvent]] = field(default_factory=lambda: defaultdict(list))
     conversations: dict[str, Recording] = field(default_factory=dict)
+    oddities: list[Oddity] = field(default_factory=list)
     last_moment: float = 0.0
 
     def add_call(self, call: Call) -> None:

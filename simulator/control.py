@@ -9,6 +9,7 @@ from aiohttp import web
 from simulator import company_orders, orders, user_orders
 from simulator.truth import truth
 from simulator.world import World
+from simulator.wrinkles import tally_of
 
 Reply = dict[str, Any]
 Control = Callable[[World, Any], Awaitable[Reply]]
@@ -62,6 +63,7 @@ async def counts(world: World) -> Reply:
         "event_faults": dict(world.announcements.happened),
         "foreign_events": dict(world.delivery.foreign),
         "faults_left": [*world.faults.left(), *world.announcements.left()],
+        "by_seed": [tally.told() for tally in (*world.faults.tally(), *tally_of(world.company))],
         "tokens_minted": world.tokens.minted,
         "sessions": len(world.tokens.sessions),
     }

@@ -10,9 +10,12 @@ FOREIGN_ACCOUNT = "events:foreign-account"
 
 NAMES = frozenset({one.name for one in STORM} | set(WRINKLES) | {BLACKLISTED, FOREIGN_ACCOUNT})
 CATEGORIES = frozenset(name.partition(":")[0] for name in NAMES)
-#: only by their own name. A bare 429 costs half a minute of waiting each time; the others are in the content alone,
-#: which no header tells, so that a client may well settle for what it got.
-BY_NAME_ONLY = frozenset({"budget:bare", "http:truncated", "http:cut-unframed"})
+#: only by their own name, and why.
+BY_NAME_ONLY = {
+    "budget:bare": "each costs at least 30 s of waiting, as nothing says how long",
+    "http:truncated": "only the content tells, so a client may well settle for what it got",
+    "http:cut-unframed": "only the content tells, so a client may well settle for what it got",
+}
 
 
 def chosen_faults(text: str) -> frozenset[str]:
@@ -25,7 +28,7 @@ def chosen_faults(text: str) -> frozenset[str]:
         if part in NAMES:
             chosen.add(part)
         elif part == "storm" or part in CATEGORIES:
-            chosen |= {name for name in NAMES - BY_NAME_ONLY if part in {"storm", name.partition(":")[0]}}
+            chosen |= {name for name in NAMES - set(BY_NAME_ONLY) if part in {"storm", name.partition(":")[0]}}
         elif part:
             raise ValueError(
                 f"faults: {part!r} is none; choose storm, {', '.join(sorted(CATEGORIES))}, or of these: "

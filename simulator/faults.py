@@ -6,10 +6,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from simulator.tally import Tally
+
 
 @dataclass
 class Fault:
-    """``match``: only requests whose path holds this text; ``skip``: so many are let through first."""
+    """``match``: only requests whose path holds this text; ``skip``: so many are let through first.
+
+    ``name`` is that of the storm's; one that was ordered has none.
+    """
 
     endpoint: str
     kind: str
@@ -17,6 +22,7 @@ class Fault:
     skip: int = 0
     match: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 class Source(Protocol):
@@ -24,7 +30,11 @@ class Source(Protocol):
 
     def next_for(self, endpoint: str, path: str) -> Fault | None: ...
 
+    def missed(self, fault: Fault) -> None: ...
+
     def left(self) -> list[dict[str, Any]]: ...
+
+    def tally(self) -> list[Tally]: ...
 
     def clear(self) -> None: ...
 
@@ -68,6 +78,15 @@ class Faults:
         if fault:
             self.happened[f"{endpoint}:{fault.kind}"] += 1
         return fault
+
+    def missed(self, fault: Fault) -> None:
+        """A request was refused for another reason before it could meet the storm's fault: a later one will."""
+        self.happened[f"{fault.endpoint}:{fault.kind}"] -= 1
+        self._source.missed(fault)
+
+    def tally(self) -> list[Tally]:
+        """What the storm planned for requests, and what happened of it."""
+        return self._source.tally()
 
     def _ordered_for(self, endpoint: str, path: str) -> Fault | None:
         queue = self._queues.get(endpoint, [])

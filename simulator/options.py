@@ -4,6 +4,11 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
+#: records that RingCentral's largest pages hold (facts 4.1, 4.4).
+LARGEST_PAGE = 1000
+#: orders of the call-log list; RingCentral's is not specified (facts 4.3).
+ORDERS = ("newest", "oldest", "any")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatorOptions:
@@ -47,6 +52,12 @@ class SimulatorOptions:
     without_extract_sync: int = field(
         default=0, metadata={"help": "403 or 404: the account has no call-log-extract-sync and answers so"}
     )
+    largest_page: int = field(
+        default=1000, metadata={"help": "most records that one answer of the call log holds, whatever is asked for"}
+    )
+    call_log_order: str = field(
+        default="newest", metadata={"help": "order of the call-log list: newest or oldest first, or any"}
+    )
     faults: str = field(
         default="",
         metadata={"help": "what goes wrong by the seed: 'storm' for all, categories, or single names, by commas"},
@@ -76,6 +87,10 @@ class SimulatorOptions:
         self.jwts()
         if self.without_extract_sync not in {0, 403, 404}:
             raise ValueError("without_extract_sync must be 403 or 404, or 0 for an account that has the endpoint")
+        if not 1 <= self.largest_page <= LARGEST_PAGE:
+            raise ValueError(f"largest_page must be between 1 and {LARGEST_PAGE}")
+        if self.call_log_order not in ORDERS:
+            raise ValueError(f"call_log_order must be one of: {', '.join(ORDERS)}")
         if not 0 < self.fault_rate <= 1:
             raise ValueError("fault_rate must be above 0 and at most 1")
 

@@ -49,33 +49,40 @@ class Closure:
 
 @dataclass
 class Bucket:
-    """One user's budget in one group. ``arrivals`` of granted requests are kept for good, for tests to look at."""
+    """One user's budget in one group. ``arrivals`` of all requests, granted or not, are kept for good: only they tell
+    what a client asked for; of the granted ones no window ever holds more than the limit.
+    """
 
     limit: int
     window: float
     penalty: float
     recent: deque[float] = field(default_factory=deque)
     arrivals: list[float] = field(default_factory=list)
-    refusals: list[float] = field(default_factory=list)
+    granted: int = 0
+    refused: int = 0
     over_limit: int = 0
     closure: Closure = field(default_factory=Closure)
 
     def admit(self, now: float) -> bool:
         """Grants or refuses one request; a refusal, also one during the penalty, starts the penalty anew."""
+        self.arrivals.append(now)
+        granted = self._grant(now)
+        self.granted += granted
+        self.refused += not granted
+        return granted
+
+    def _grant(self, now: float) -> bool:
         while self.recent and self.recent[0] <= now - self.window:
             self.recent.popleft()
         if now < self.closure.until:
             self.closure.refuse(now)
             self.closure.until = now + self.penalty
-            self.refusals.append(now)
             return False
         if len(self.recent) >= self.limit:
             self.over_limit += 1
             self.penalise(now)
-            self.refusals.append(now)
             return False
         self.recent.append(now)
-        self.arrivals.append(now)
         return True
 
     def penalise(self, now: float) -> None:
@@ -91,7 +98,7 @@ class Bucket:
 
 
 def most_in_a_window(arrivals: list[float], window: float) -> int:
-    """The greatest number of granted requests that any window of that length held."""
+    """The greatest number of requests that arrived in any window of that length."""
     most, first = 0, 0
     for last, arrival in enumerate(arrivals):
         while arrivals[first] <= arrival - window:
@@ -145,8 +152,8 @@ class RateLimits:
                 "group": group,
                 "limit": bucket.limit,
                 "window_seconds": bucket.window,
-                "granted": len(bucket.arrivals),
-                "refused": len(bucket.refusals),
+                "granted": bucket.granted,
+                "refused": bucket.refused,
                 "refused_over_limit": bucket.over_limit,
                 "refused_on_the_wire": bucket.closure.on_the_wire,
                 "refused_later": bucket.closure.later,

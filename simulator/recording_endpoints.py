@@ -28,6 +28,7 @@ async def get_content(world: World, incoming: Incoming) -> Answer:
     recording = _found(world, incoming)
     now = world.clock.now()
     if recording.ready_at > now or recording.is_gone(now):
+        recording.asked_when_gone |= recording.is_gone(now)
         raise not_found("recordingId")
     audio = recording.audio
     headers = {"Content-Type": audio.content_type, "Accept-Ranges": "bytes", **_disposition(incoming)}

@@ -22,6 +22,8 @@ class Renderer:
         return f"{self.url}/restapi/v1.0/account/{self.account_id}"
 
     def record(self, call: Call, revision: Revision, *, detailed: bool) -> Record:
+        """The record for a client, who has been told from now on."""
+        call.tell(revision)
         shown: Record = {
             "uri": f"{self.base}/call-log/{call.id}?view={'Detailed' if detailed else 'Simple'}",
             "id": call.id,

@@ -78,14 +78,22 @@ def _token_route(
 
 async def _answer(visit: Visit, produce: Produce) -> web.StreamResponse:
     async def limited() -> Answer:
-        answer = await produce()
+        try:
+            answer = await produce()
+        except Refusal:
+            visit.refused = True
+            raise
         answer.headers = {**answer.headers, **visit.limits}
         return answer
 
     world = visit.world
     fault = world.faults.next_for(visit.endpoint, visit.request.path_qs)
     if fault is not None:
-        response = await KINDS[fault.kind](visit, limited, fault.parameters)
+        try:
+            response = await KINDS[fault.kind](visit, limited, fault.parameters)
+        finally:
+            if fault.name and visit.refused and not visit.met:
+                world.faults.missed(fault)
         status = str(response.status) if response.prepared else "dropped"
         world.answers[f"{visit.endpoint} {status}"] += 1
         return response

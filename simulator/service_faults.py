@@ -7,13 +7,16 @@ them is true as well: a request in a penalty restarts it, a token that was dropp
 from aiohttp import web
 
 from simulator.answers import Answer, json_answer, send
+from simulator.call_log import listed_calls, page_of
+from simulator.call_log_sync import sync_missing
 from simulator.call_plans import CallPlan
-from simulator.clock import read_moment
 from simulator.errors import Refusal, not_found, unauthorized
 from simulator.event_filters import Disabled
 from simulator.oauth import SESSION_LIMIT
 from simulator.visit import Produce, Visit, service_closed
 from simulator.wire_faults import Kind, Parameters
+from simulator.world import Incoming
+from simulator.wrinkles import delete_call
 
 
 async def _penalty(visit: Visit, _produce: Produce, _parameters: Parameters) -> web.StreamResponse:
@@ -67,23 +70,43 @@ async def _sync_rejected(visit: Visit, produce: Produce, parameters: Parameters)
     raise Refusal(400, code, "Parameter [syncToken] is invalid", parameterName="syncToken")
 
 
-async def _shift(visit: Visit, produce: Produce, _parameters: Parameters) -> web.StreamResponse:
-    """While pages are read, a long call ends that began in the newest minute of the list: every page moves by one."""
+async def _sync_away(visit: Visit, _produce: Produce, parameters: Parameters) -> web.StreamResponse:
+    """For real ``seconds`` (5) the account is without the endpoint: 404, with a token or without."""
+    world = visit.world
+    world.sync_away_until = world.clock.real() + float(parameters.get("seconds", 5))
+    raise sync_missing(404)
+
+
+async def _shift(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
+    """While pages are read, the list changes at its begin: a record appears, or with ``vanish`` one goes away."""
     await produce()  # refuses what cannot be read.
-    world, now = visit.world, visit.world.clock.now()
-    date_to = visit.request.query.get("dateTo")
-    end = min(now, read_moment(date_to)) if date_to else now
-    started_at = round(end - 60.0, 3)
-    world.planner.carry_out(
-        CallPlan(
-            extension=world.company.extensions[0],
-            started_at=started_at,
-            seconds=now - started_at,
-            recorded=False,
-            appears_after=0.0,
-        )
-    )
+    if visit.session:
+        incoming = Incoming(visit.request, visit.session)
+        (_vanish if parameters.get("vanish") else _appear)(visit, incoming)
     return await send(visit.request, await produce())
+
+
+def _appear(visit: Visit, incoming: Incoming) -> None:
+    """A long call ends that began at the begin of the list: records move to later pages, and are read twice."""
+    world, now = visit.world, visit.world.clock.now()
+    head = next((call.started_at for call, _ in listed_calls(world, incoming)), now - 60.0)
+    started_at = round(head + 0.001, 3)
+    # It ended a millisecond ago, so that its record is there by now.
+    seconds = now - started_at - 0.001
+    extension = world.company.extensions[0]
+    plan = CallPlan(extension=extension, started_at=started_at, seconds=seconds, recorded=False, appears_after=0.0)
+    world.planner.carry_out(plan)
+
+
+def _vanish(visit: Visit, incoming: Incoming) -> None:
+    """A record on an earlier page is deleted, one without a recording if there is any: who reads on, skips one."""
+    world, now = visit.world, visit.world.clock.now()
+    earlier = listed_calls(world, incoming)[: page_of(world, incoming).first]
+    final = [call for call, _ in earlier if call.revisions[-1].at < now - 0.001]
+    if not final:
+        visit.refused = True
+        return
+    delete_call(world.company, min(final, key=lambda call: len(call.recordings())), now - 0.001)
 
 
 async def _unreachable(_visit: Visit, _produce: Produce, _parameters: Parameters) -> web.StreamResponse:
@@ -113,6 +136,7 @@ SERVICE_KINDS: dict[str, Kind] = {
     "sessions_taken": _sessions_taken,
     "not_ready": _not_ready,
     "sync_rejected": _sync_rejected,
+    "sync_away": _sync_away,
     "shift": _shift,
     "unreachable": _unreachable,
     "disabled_filters": _disabled_filters,

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from simulator.faults import Fault
+from simulator.tally import Tally
 
 #: faults that requests for one and the same resource meet.
 MOST_OF_ONE = 2
@@ -48,8 +49,9 @@ STORM = (
     StormFault("budget:bare", "429", EVERY, {"retry_after": None}),
     StormFault("call-log:token-rejected", "sync_rejected", SYNC, {"code": "CLG-101"}, "syncToken="),
     StormFault("call-log:full-sync", "sync_rejected", SYNC, {"code": "CLG-104"}, "syncToken="),
-    StormFault("call-log:sync-away", "status", SYNC, {"status": 404, "code": "CMN-120"}),
+    StormFault("call-log:sync-away", "sync_away", SYNC, {"seconds": 5}),
     StormFault("call-log:shift", "shift", ("call_log.list",), {}, "page=2"),
+    StormFault("call-log:shift-back", "shift", ("call_log.list",), {"vanish": True}, "page=2"),
     StormFault("http:500", "status", EVERY, {"status": 500, "code": "CMN-203"}),
     StormFault("http:502", "status", EVERY, {"status": 502}),
     StormFault("http:503", "status", EVERY),
@@ -79,6 +81,8 @@ class Storm:
         self._rate = rate
         self._stall_seconds = stall_seconds
         self._met: Counter[str] = Counter()
+        self._planned: Counter[tuple[str, str]] = Counter()
+        self._happened: Counter[tuple[str, str]] = Counter()
         self._rngs: dict[str, Random] = {}
         self._gaps: dict[str, int] = {}
         self._plans: dict[str, deque[StormFault]] = {}
@@ -87,6 +91,7 @@ class Storm:
             self._rngs[endpoint] = rng = Random(f"{seed}/{endpoint}")
             self._plans[endpoint] = deque(_plan(rng, [one for one in chosen if endpoint in one.endpoints], times))
             self._gaps[endpoint] = self._gap(rng)
+            self._planned.update((one.name, endpoint) for one in self._plans[endpoint])
 
     def next_for(self, endpoint: str, path: str) -> Fault | None:
         plan = self._plans.get(endpoint)
@@ -102,7 +107,20 @@ class Storm:
         plan.remove(found)
         self._met[resource] += 1
         self._gaps[endpoint] = self._gap(self._rngs[endpoint])
-        return Fault(endpoint, found.kind, parameters={"seconds": self._stall_seconds, **found.parameters})
+        self._happened[found.name, endpoint] += 1
+        parameters = {"seconds": self._stall_seconds, **found.parameters}
+        return Fault(endpoint, found.kind, parameters=parameters, name=found.name)
+
+    def missed(self, fault: Fault) -> None:
+        self._happened[fault.name, fault.endpoint] -= 1
+        if fault.endpoint in self._plans:
+            self._plans[fault.endpoint].append(next(one for one in STORM if one.name == fault.name))
+
+    def tally(self) -> list[Tally]:
+        return [
+            Tally(name, endpoint, planned, self._happened[name, endpoint])
+            for (name, endpoint), planned in self._planned.items()
+        ]
 
     def left(self) -> list[dict[str, Any]]:
         return [{"endpoint": endpoint, "storm": one.name} for endpoint, plan in self._plans.items() for one in plan]

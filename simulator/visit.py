@@ -17,7 +17,10 @@ Produce = Callable[[], Awaitable[Answer]]
 
 @dataclass
 class Visit:
-    """``limits``: the rate-limit headers of its answer; ``closure``: what closes when it is answered 429."""
+    """``limits``: the rate-limit headers of its answer; ``closure``: what closes when it is answered 429.
+
+    ``refused``: there was nothing that a fault could have changed; ``met``: the fault happened before that showed.
+    """
 
     world: World
     endpoint: str
@@ -26,15 +29,19 @@ class Visit:
     bucket: Bucket | None = None
     closure: Closure | None = None
     limits: dict[str, str] = field(default_factory=dict)
+    refused: bool = False
+    met: bool = False
 
     def admit(self, user: str, app: str, group: str) -> None:
         """Raises Refusal 429: CMN-310 while the whole service is closed, CMN-301 without budget."""
         limits, now = self.world.limits, self.world.clock.real()
+        bucket = limits.bucket(user, app, group)
         if now < limits.everything.until:
+            bucket.arrivals.append(now)
             self.closure = limits.everything
             self.closure.refuse(now)
             raise service_closed(limits.everything.until - now)
-        self.bucket = bucket = limits.bucket(user, app, group)
+        self.bucket = bucket
         self.closure = bucket.closure
         granted = bucket.admit(now)
         self.limits = {

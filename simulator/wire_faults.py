@@ -38,6 +38,7 @@ async def _stall(visit: Visit, produce: Produce, parameters: Parameters) -> web.
     pause = float(parameters.get("seconds", 60))
     if "after_bytes" not in parameters:
         await asyncio.sleep(pause)
+        visit.met = True
         return await send(visit.request, await produce())
     answer = await produce()
     response = await begin(visit.request, answer)

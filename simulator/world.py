@@ -23,7 +23,7 @@ class World:
     """``url`` is known once the server listens. ``sync_epoch`` grows when all sync tokens are to be refused.
 
     ``neighbour`` is the company of another account; ``without_extract_sync`` the status with which that endpoint is
-    refused, 0 for an account that has it.
+    refused, 0 for an account that has it; ``sync_away_until``: until when, in real seconds, it has none for a while.
     """
 
     options: SimulatorOptions
@@ -42,6 +42,7 @@ class World:
     url: str = ""
     sync_epoch: int = 0
     without_extract_sync: int = 0
+    sync_away_until: float = float("-inf")
     requests: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     digests: dict[str, str] = field(default_factory=dict)

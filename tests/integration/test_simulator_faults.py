@@ -169,6 +169,21 @@ async def test_an_account_can_be_without_the_sync_endpoint(http: httpx.AsyncClie
     assert (await http.post("/simulator/extract-sync", json={"status": 500})).status_code == 400
 
 
+async def test_the_sync_endpoint_is_away_for_a_while_with_a_token_or_without(
+    simulator: Simulator, http: httpx.AsyncClient, order: Order
+) -> None:
+    await unlimited(http)
+    token = await sign_in(http)
+    sync = f"{ACCOUNT}/call-log-extract-sync"
+    known = (await http.get(sync, headers=token)).json()["syncInfo"]["syncToken"]
+    await order("call_log.sync", "sync_away", seconds=3600)
+    for query in (f"?syncType=ISync&syncToken={known}", "", "?syncType=FSync"):
+        assert codes(await http.get(sync + query, headers=token)) == (404, "CMN-120", "CMN-120")
+    assert (await http.get(CALL_LOG, headers=token)).status_code == 200
+    simulator.world.sync_away_until = simulator.world.clock.real()
+    assert (await http.get(f"{sync}?syncType=ISync&syncToken={known}", headers=token)).status_code == 200
+
+
 async def test_pages_shift_while_they_are_read(simulator: Simulator, http: httpx.AsyncClient, order: Order) -> None:
     token = await sign_in(http)
     end = "2099-01-01T00:00:00Z"

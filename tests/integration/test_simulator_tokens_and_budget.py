@@ -134,7 +134,8 @@ async def test_the_eleventh_heavy_request_within_its_minute_is_refused_and_askin
 
     groups = (await http.get("/simulator/counts")).json()["groups"]
     heavy = next(group for group in groups if group["group"] == "heavy")
-    assert (heavy["granted"], heavy["refused"], heavy["most_in_a_window"]) == (11, 3, 10)
+    assert (heavy["granted"], heavy["refused"]) == (11, 3)
+    assert heavy["most_in_a_window"] > 10, "requests that were refused have arrived, too"
 
 
 async def test_the_sixth_token_request_is_refused(http: httpx.AsyncClient) -> None:

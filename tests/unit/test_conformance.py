@@ -9,7 +9,7 @@ import pytest
 from conformance.check import deviations_of
 from conformance.exchange import BY_HAND, WRONG_ON_PURPOSE, Exchange
 from conformance.known import KNOWN_FAULTS, known_fault
-from conformance.report import judge, lines_of
+from conformance.report import Judgement, judge, lines_of
 from conformance.specification import Specification, UnusableSpecification, specification_of
 
 BIRD = {
@@ -265,6 +265,27 @@ def test_the_judgement_counts_and_fails_on_a_deviation_and_on_an_operation_left_
     assert judgement.left_out == ["addBird", "getKey", "hearBird"]
     assert not judgement.passed
     assert "deviations: 1" in list(lines_of(judgement, birds))
+
+
+def test_an_operation_that_is_only_ever_refused_is_not_covered(birds: Specification) -> None:
+    refused = exchange(status=401, answer={"why": "no key"})
+    judgement = judge(birds, [refused])
+    assert "listBirds" in judgement.left_out
+    assert "  listBirds: not answered with any 2xx: AND NO REASON IS KNOWN" in list(lines_of(judgement, birds))
+    assert "listBirds" not in judge(birds, [refused, exchange()]).left_out
+
+
+def test_a_known_fault_that_nothing_shows_is_stale_and_fails_the_run(birds: Specification) -> None:
+    # Given answers that are all right but for one known fault of the file,
+    refused = exchange(status=401, answer={"why": "no key"})
+    judgement = judge(birds, [refused])
+    # when nothing shows the others,
+    others = [known.name for known in KNOWN_FAULTS if known.name != "401 and 429 are not declared"]
+    # then each of them is stale, and alone enough to fail.
+    assert judgement.stale == others
+    assert any("STALE" in line and others[0] in line for line in lines_of(judgement, birds))
+    assert not Judgement(stale=others[:1]).passed
+    assert Judgement().passed
 
 
 def test_a_batch_is_checked_part_by_part() -> None:

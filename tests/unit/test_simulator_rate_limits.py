@@ -34,13 +34,20 @@ def test_waiting_out_the_penalty_opens_the_group() -> None:
     for _ in range(11):
         heavy.admit(0.0)
     assert heavy.admit(60.0)
-    assert len(heavy.refusals) == 1
+    assert heavy.refused == 1
 
 
-def test_the_most_in_a_window_counts_granted_requests_in_any_window_not_only_in_whole_minutes() -> None:
+def test_the_most_in_a_window_is_that_of_any_window_not_only_of_whole_minutes() -> None:
     assert most_in_a_window([0.0, 50.0, 55.0, 61.0, 62.0, 109.0], 60.0) == 5
     assert most_in_a_window([], 60.0) == 0
     assert most_in_a_window([0.0, 60.0], 60.0) == 1
+
+
+def test_the_most_in_a_window_counts_refused_requests_too_or_it_could_never_exceed_the_limit() -> None:
+    heavy = bucket()
+    for _ in range(13):
+        heavy.admit(0.0)
+    assert (heavy.granted, heavy.refused, heavy.most_in_a_window()) == (10, 3, 13)
 
 
 def test_speed_shortens_window_and_penalty() -> None:

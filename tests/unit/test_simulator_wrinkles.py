@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.company import Call, Company
+from simulator.company import Call, Company, InsightEvent, Recording
 from simulator.drawing import draw_company, draw_neighbour
 from simulator.fault_names import chosen_faults
 from simulator.insights import UNKNOWN_KIND, event_body
 from simulator.options import SimulatorOptions
-from simulator.wrinkles import wrinkle
+from simulator.records import Renderer
+from simulator.wrinkles import WRINKLES, tally_of, wrinkle
 
 OPTIONS = SimulatorOptions(recordings=60)
 
@@ -93,6 +94,32 @@ def test_every_other_domain_has_conversations_with_ids_of_its_own_shape() -> Non
     assert set(drawn.conversations).isdisjoint(drawn.recordings)
 
 
+def test_a_kind_has_happened_only_once_a_client_has_met_it() -> None:
+    drawn = company("call-log:rewritten,http:audio-gone,events:delayed")
+    assert {(one.name, one.happened) for one in tally_of(drawn)} == {
+        ("call-log:rewritten", 0),
+        ("http:audio-gone", 0),
+        ("events:delayed", 0),
+    }
+    odd = {one.name: one.of for one in drawn.oddities}
+    call, recording, event = odd["call-log:rewritten"], odd["http:audio-gone"], odd["events:delayed"]
+    assert isinstance(call, Call)
+    assert isinstance(recording, Recording)
+    assert isinstance(event, InsightEvent)
+    renderer = Renderer("1", "", "")
+    renderer.record(call, call.revisions[0], detailed=True)
+    assert not any(one.happened for one in tally_of(drawn)), "a version from before it was rewritten shows nothing"
+    renderer.record(call, call.revisions[-1], detailed=True)
+    recording.asked_when_gone, event.tries = True, 1
+    assert [one.happened for one in tally_of(drawn)] == [1, 1, 1]
+
+
+def test_every_kind_that_was_chosen_is_counted() -> None:
+    counted = {one.name: one for one in tally_of(company("storm"))}
+    assert set(counted) == set(WRINKLES)
+    assert all(one.planned >= 2 for one in counted.values())
+
+
 def test_an_event_with_nulls_keeps_its_ids_and_insights() -> None:
     drawn = company("")
     plain = event_body(drawn, drawn.events[0])
@@ -120,6 +147,9 @@ def test_the_neighbour_has_another_account_and_nothing_in_common() -> None:
     [
         (SimulatorOptions(without_extract_sync=500), "403 or 404"),
         (SimulatorOptions(fault_rate=0), "fault_rate"),
+        (SimulatorOptions(largest_page=1001), "largest_page"),
+        (SimulatorOptions(largest_page=0), "largest_page"),
+        (SimulatorOptions(call_log_order="random"), "newest, oldest, any"),
         (SimulatorOptions(jwt="a,b", users_of_jwts="0"), "one user per JWT"),
     ],
 )
