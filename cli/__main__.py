@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from cli.dead_letters import app as dead_letters
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 #: The exit status for what a person must mend; 1 is left to the unexpected.
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(dead_letters)
 
 
 @app.callback()

@@ -12,13 +12,15 @@ from typing import Final
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
 from common.amqp.topology import QUEUES, declare
 
 #: Everything that says "the broker is away, or this connection is lost". `RuntimeError` is how aio-pika reports a
 #: channel that was closed under the caller.
 BROKER_AWAY: Final = (AMQPError, OSError, asyncio.TimeoutError, aio_pika.exceptions.AMQPException, RuntimeError)
+#: That one of them which says that a queue exists, but not as we declare it.
+DECLARED_OTHERWISE: Final = ChannelPreconditionFailed
 
 #: Seconds between heartbeats: a frozen broker is noticed after about three of them, in time for the spool to take over
 #: and for redelivery to be quick; short enough for no download to block the loop that long.

@@ -15,6 +15,10 @@ QUEUES: Final = (InsightsReceived.QUEUE, DownloadRecording.QUEUE)
 #: that kills its process each time. Generous, because up to 4.2 every requeue counts, a broker restart included.
 DELIVERY_LIMIT: Final = 100
 
+#: The same for dead letters, which reading hands back and thereby counts, and which have nowhere to go: in effect none.
+#: Without a number RabbitMQ 4 drops them at the 21st look, and -1, which says "none" there, drops them at once on 3.10.
+DEAD_LETTER_DELIVERY_LIMIT: Final = 2**31 - 1
+
 
 def dead_letter_queue(queue: str) -> str:
     """Where messages of a queue go that cannot be handled."""
@@ -24,7 +28,9 @@ def dead_letter_queue(queue: str) -> str:
 async def declare(channel: AbstractChannel, queue: str) -> AbstractQueue:
     """Declare a queue and its dead-letter queue. May run any number of times."""
     dead = dead_letter_queue(queue)
-    await channel.declare_queue(dead, durable=True, arguments={"x-queue-type": "quorum"})
+    await channel.declare_queue(
+        dead, durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": DEAD_LETTER_DELIVERY_LIMIT}
+    )
     return await channel.declare_queue(
         queue,
         durable=True,
