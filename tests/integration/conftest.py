@@ -10,6 +10,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from common.amqp.publisher import Publisher, open_publisher
 from common.amqp.topology import QUEUES, dead_letter_queue
 from common.database.leases import Lease
 from common.database.migrate import migrate
@@ -70,6 +71,14 @@ async def rabbitmq(rabbitmq_server: RabbitMQ) -> AsyncIterator[RabbitMQ]:
                 await channel.queue_delete(name)
     yield rabbitmq_server
     rabbitmq_server.resume()
+
+
+@pytest.fixture
+async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
+    """A publisher that is connected."""
+    async with open_publisher(rabbitmq.url, "test") as opened:
+        await opened.wait_connected()
+        yield opened
 
 
 @pytest.fixture

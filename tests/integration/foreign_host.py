@@ -20,7 +20,7 @@ class ForeignServer:
         return f"http://{self.host}"
 
     async def handle(self, request: web.Request) -> web.Response:
-        self.requests.append({"path": request.path, **request.headers})
+        self.requests.append({"path": request.path_qs, **request.headers})
         return web.Response(body=self.audio, content_type="audio/wav")
 
 

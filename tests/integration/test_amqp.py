@@ -32,13 +32,6 @@ def event(number: int) -> InsightsReceived:
     return InsightsReceived(str(number).encode(), "4711", WHEN)
 
 
-@pytest.fixture
-async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
-    async with open_publisher(rabbitmq.url, "test") as opened:
-        await opened.wait_connected()
-        yield opened
-
-
 async def publish(publisher: Publisher, *numbers: int) -> None:
     for number in numbers:
         await publisher.publish(QUEUE, event(number).to_wire())

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from common.amqp import connection, consumer, pace
 from common.amqp.consumer import Consumption, consume
 from common.amqp.pace import LAST, Pace
-from common.amqp.publisher import Publisher, open_publisher
+from common.amqp.publisher import Publisher
 from common.amqp.subscription import Subscription
 from common.messages import InsightsReceived
 from common.telemetry.health import Health, Work
@@ -24,13 +24,6 @@ QUEUE = InsightsReceived.QUEUE
 DEAD = f"{QUEUE}.dead"
 
 Takes = Callable[[str], Awaitable[list[AbstractIncomingMessage]]]
-
-
-@pytest.fixture
-async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
-    async with open_publisher(rabbitmq.url, "test") as opened:
-        await opened.wait_connected()
-        yield opened
 
 
 async def publish(publisher: Publisher, *numbers: int) -> None:

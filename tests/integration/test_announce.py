@@ -1,19 +1,15 @@
 """Announcing due rows as jobs: a short window, each row once, whether somebody takes them or not."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-import pytest
-
-from common.amqp.publisher import Publisher, open_publisher
+from common.amqp.publisher import Publisher
 from common.database.pool import Pool
 from common.database.recordings import Said, merge_sayings
 from common.merge import Saying
 from common.messages import DownloadRecording
 from common.ringcentral.budget import Budget
 from common.ringcentral.client import RingCentral
-from private_servers.rabbitmq import RabbitMQ
 from services.poller.announce import announce
 from services.poller.leadership import Leadership
 
@@ -38,13 +34,6 @@ class Account:
 
     def __init__(self, pool: Pool) -> None:
         self.budget = Budget(pool, "app")
-
-
-@pytest.fixture
-async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
-    async with open_publisher(rabbitmq.url, "test") as opened:
-        await opened.wait_connected()
-        yield opened
 
 
 async def fall_due(pool: Pool, count: int, at: datetime) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aio_pika
@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from common.amqp import dead_letter_reading
 from common.amqp.dead_letter_reading import BeingRead, alone, held, look_through, settle
 from common.amqp.dead_letters import DeadLetter, dead_letter
-from common.amqp.publisher import NotConfirmed, Publisher, open_publisher
+from common.amqp.publisher import NotConfirmed, Publisher
 from common.messages import DownloadRecording, Wire
 from private_servers.rabbitmq import RabbitMQ
 
@@ -23,13 +23,6 @@ DEAD = f"{QUEUE}.dead"
 
 Takes = Callable[[str], Awaitable[list[AbstractIncomingMessage]]]
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
-
-
-@pytest.fixture
-async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
-    async with open_publisher(rabbitmq.url, "test") as opened:
-        await opened.wait_connected()
-        yield opened
 
 
 @pytest.fixture

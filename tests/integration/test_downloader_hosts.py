@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.amqp.publisher import Publisher, open_publisher
+from common.amqp.publisher import Publisher
 from common.clock import SystemClock
 from common.database.pool import Pool
 from common.database.recordings import Said, merge_sayings
@@ -46,13 +46,6 @@ async def simulator() -> AsyncIterator[Simulator]:
 async def foreign() -> AsyncIterator[ForeignServer]:
     async with foreign_server() as running:
         yield running
-
-
-@pytest.fixture
-async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
-    async with open_publisher(rabbitmq.url, "test") as opened:
-        await opened.wait_connected()
-        yield opened
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from aiohttp import web
 
 from common.ringcentral.errors import (
     ForeignHost,
@@ -15,69 +14,53 @@ from common.ringcentral.errors import (
     SourceFailed,
     Throttled,
 )
+from tests.integration.foreign_host import ForeignServer, foreign_server
 from tests.integration.test_ringcentral_client_support import ACCOUNT, NO_RECORDING, simulated
 
 THREE = "jwt-of-one,jwt-of-two,jwt-of-three"
 
 
-@dataclass
-class Listener:
-    """Somebody else's server, which writes down what it is sent."""
-
-    url: str = ""
-    requests: list[dict[str, str]] = field(default_factory=list)
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.requests.append({"url": str(request.url), **request.headers})
-        return web.Response(body=b"RIFF", content_type="audio/wav")
-
-
 @pytest.fixture
-async def listener() -> AsyncIterator[Listener]:
-    listener = Listener()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", listener.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    listener.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield listener
-    await runner.cleanup()
+async def foreign() -> AsyncIterator[ForeignServer]:
+    async with foreign_server() as running:
+        yield running
 
 
-async def test_a_content_uri_on_a_foreign_host_gets_no_request_at_all(database_url: str, listener: Listener) -> None:
+async def test_a_content_uri_on_a_foreign_host_gets_no_request_at_all(
+    database_url: str, foreign: ForeignServer
+) -> None:
     async with simulated(database_url) as office:
         client = await office.client()
-        for uri in (f"{listener.url}/audio", f"//{listener.url.removeprefix('http://')}/audio", "https://a b/"):
+        for uri in (f"{foreign.url}/audio", f"//{foreign.host}/audio", "https://a b/"):
             with pytest.raises(ForeignHost):
                 async with client.stream(replace(NO_RECORDING, url=uri)):
                     pass
 
-        assert listener.requests == []
+        assert foreign.requests == []
         assert (await office.counts())["requests"] == {}
 
 
 async def test_a_redirect_to_a_foreign_host_is_not_followed_until_the_host_is_allowed(
-    database_url: str, listener: Listener
+    database_url: str, foreign: ForeignServer
 ) -> None:
     async with simulated(database_url) as office:
         client = await office.client()
         with pytest.raises(Missing):
             await client.json(NO_RECORDING)
-        fault = {"endpoint": "recording.get", "kind": "redirect", "location": f"{listener.url}/audio?signature=7"}
+        fault = {"endpoint": "recording.get", "kind": "redirect", "location": f"{foreign.url}/audio?signature=7"}
         await office.order("faults", fault)
         with pytest.raises(ForeignHost):
             await client.json(NO_RECORDING)
-        assert listener.requests == []
+        assert foreign.requests == []
 
         await office.order("faults", fault)
-        client = await office.client(RC_MEDIA_HOSTS=listener.url.removeprefix("http://"))
+        client = await office.client(RC_MEDIA_HOSTS=foreign.host)
         async with client.stream(NO_RECORDING) as answer:
-            assert await answer.aread() == b"RIFF"
+            assert await answer.aread() == foreign.audio
 
-        (request,) = listener.requests
+        (request,) = foreign.requests
         assert request["Authorization"].startswith("Bearer ")
-        assert request["url"].endswith("/audio?signature=7")
+        assert request["path"] == "/audio?signature=7"
 
 
 async def test_redirects_in_circles_end(database_url: str) -> None:
