@@ -16,6 +16,7 @@ from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.messages import DownloadRecording
 from common.storage.interface import StoredObject
+from services.downloader.schedule import STEPS
 
 #: Seconds a claim lives: a downloader that is killed blocks its recording no longer than that.
 CLAIM_SECONDS: Final = 60.0
@@ -118,12 +119,12 @@ class Claim:
             scope.reschedule(loop.time())
 
 
-async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording) -> Claim | None:
+async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id: uuid.UUID) -> Claim | None:
     """Claim a due recording; None when it is done, not due (then it is announced again when it is), or in other hands
     (then it falls due when those let go).
     """
     key = (job.account_id, job.domain, job.source_record_id)
-    claim_id, now = uuid.uuid4(), clock.now()
+    now = clock.now()
     row = await pool.fetchrow(statements("recordings")["claim"], *key, claim_id, CLAIM_SECONDS, now)
     if row is None:
         await pool.execute(statements("recordings")["postpone"], *key, now)
@@ -139,3 +140,16 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording) -> Claim 
         started_at=row["started_at"] or row["first_seen_at"],
         claim_id=claim_id,
     )
+
+
+async def count_unclaimed_failure(
+    pool: Pool, clock: Clock, job: DownloadRecording, claim_id: uuid.UUID, reason: str
+) -> int | None:
+    """Claiming failed, which counts as an attempt: how many there are now; with the last one the recording has failed.
+
+    None when nothing was counted: the recording is done, not due, or in other hands.
+    """
+    key = (job.account_id, job.domain, job.source_record_id)
+    statement = statements("unclaimed_recordings")["count_failure"]
+    attempts: int | None = await pool.fetchval(statement, *key, reason, claim_id, STEPS["failed"], clock.now())
+    return attempts

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import asyncpg
 import structlog
 
 from common.clock import Clock
@@ -29,7 +31,7 @@ from common.storage.interface import Storage, StorageError, StoredObject
 from common.storage.object_names import recording_object_name
 from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
-from services.downloader.claim import Claim, ClaimLost, take_claim
+from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
 from services.downloader.fetch import ask_for, chunks_of, content_type_of
 from services.downloader.schedule import Kind, next_step
 
@@ -69,7 +71,7 @@ async def handle(downloads: Downloads, messages: Sequence[DownloadRecording], wo
     """
     (job,) = messages
     with structlog.contextvars.bound_contextvars(domain=job.domain, source_record_id=job.source_record_id):
-        claim = await take_claim(downloads.pool, downloads.clock, job)
+        claim = await _take_claim(downloads, job)
         if claim is None:
             structlog.get_logger().info("download_skipped")
             return
@@ -81,6 +83,30 @@ async def handle(downloads: Downloads, messages: Sequence[DownloadRecording], wo
         except asyncio.CancelledError:
             await _hand_back(downloads, claim)
             raise
+
+
+async def _take_claim(downloads: Downloads, job: DownloadRecording) -> Claim | None:
+    claim_id = uuid.uuid4()
+    try:
+        return await take_claim(downloads.pool, downloads.clock, job, claim_id)
+    except DatabaseAway:
+        raise
+    except Exception as error:
+        await _record_unclaimed_failure(downloads, job, claim_id, error)
+        raise
+
+
+async def _record_unclaimed_failure(
+    downloads: Downloads, job: DownloadRecording, claim_id: uuid.UUID, error: Exception
+) -> None:
+    reason = f"unexpected {type(error).__name__}"
+    try:
+        attempts = await count_unclaimed_failure(downloads.pool, downloads.clock, job, claim_id, reason)
+    except asyncpg.PostgresError:  # what it refused before, it may refuse again: the first error is the one to tell.
+        structlog.get_logger().exception("failure_not_recorded")
+        return
+    if attempts is not None:
+        _tell_failure(error, reason, attempts, next_step("failed", attempts))
 
 
 async def _hand_back(downloads: Downloads, claim: Claim) -> None:
@@ -164,6 +190,10 @@ async def _record_failure(downloads: Downloads, claim: Claim, error: Exception, 
     else:
         step = max(step, timedelta(seconds=pause_asked_by(error)))
         await claim.retry_later(reason, downloads.clock.now() + step)
+    _tell_failure(error, reason, attempts, step)
+
+
+def _tell_failure(error: Exception, reason: str, attempts: int, step: timedelta | None) -> None:
     DOWNLOADS.labels("failed", type(error).__name__).inc()
     seconds = step.total_seconds() if step else None
     structlog.get_logger().warning("download_failed", reason=reason, attempts=attempts, again_in_seconds=seconds)

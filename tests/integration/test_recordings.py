@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -158,7 +159,7 @@ async def test_a_tombstone_stays(pool: Pool) -> None:
 
 
 async def claimed(pool: Pool, clock: FixedClock) -> Claim:
-    claim = await take_claim(pool, clock, JOB)
+    claim = await take_claim(pool, clock, JOB, uuid.uuid4())
     assert claim is not None
     return claim
 
@@ -166,7 +167,7 @@ async def claimed(pool: Pool, clock: FixedClock) -> Claim:
 async def test_one_of_many_claims_a_recording(pool: Pool, clock: FixedClock) -> None:
     await tell(pool, ENTRY)
 
-    claims = await asyncio.gather(*(take_claim(pool, clock, JOB) for _ in range(6)))
+    claims = await asyncio.gather(*(take_claim(pool, clock, JOB, uuid.uuid4()) for _ in range(6)))
 
     assert sum(claim is not None for claim in claims) == 1
 
@@ -176,7 +177,7 @@ async def test_a_job_that_meets_a_living_claim_falls_due_when_that_would_end(poo
     await pool.execute("UPDATE recordings SET audio_announced_at = $1", NOW)
     await claimed(pool, clock)
 
-    assert await take_claim(pool, clock, JOB) is None
+    assert await take_claim(pool, clock, JOB, uuid.uuid4()) is None
 
     (row,) = await rows(pool)
     assert timedelta(seconds=55) < row["audio_due_at"] - NOW <= timedelta(seconds=60)
@@ -217,7 +218,7 @@ async def test_a_stored_recording_is_not_due_again(pool: Pool, clock: FixedClock
     await claim.store(StoredObject(7, SHA256), "audio/mpeg")
     await tell(pool, Saying("call_log", "2027", {"audio_content_uri": "https://media.example/other"}))
 
-    assert await take_claim(pool, clock, JOB) is None
+    assert await take_claim(pool, clock, JOB, uuid.uuid4()) is None
     (row,) = await rows(pool)
     assert (row["audio_state"], row["audio_bytes"], row["audio_attempts"]) == ("stored", 7, 1)
     assert (row["audio_claim"], row["audio_due_at"], row["audio_upload_id"]) == (None, None, None)
@@ -228,7 +229,7 @@ async def test_a_failed_attempt_counts_and_is_due_later(pool: Pool, clock: Fixed
     claim = await claimed(pool, clock)
     await claim.retry_later("why", NOW + timedelta(minutes=1))
 
-    assert await take_claim(pool, clock, JOB) is None
+    assert await take_claim(pool, clock, JOB, uuid.uuid4()) is None
     clock.time += timedelta(minutes=1)
     assert (await claimed(pool, clock)).attempts == 1
 
