@@ -56,6 +56,10 @@ class Rows:
         """The first column of the first row."""
         return await self._connection.fetchval(query, *values)
 
+    async def run(self, script: str) -> None:
+        """Several statements, whose results are of no interest."""
+        await self._connection.execute(script)
+
     async def all(self, query: str, *values: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await self._connection.fetch(query, *values)]
 
