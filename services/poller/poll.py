@@ -52,10 +52,8 @@ async def _find_cursor(client: RingCentral, pool: Pool, clock: Clock) -> Cursor:
     row = await pool.fetchrow(statements("call_log_cursors")["find"], client.account_id)
     if row is None:
         return Cursor(client.credentials[0], None, clock.now() - FIRST_LOOK)
-    windows = Windows(row["windows_since"], row["windows_until"], row["windows_deep_until"])
-    return Cursor(
-        row["credential"], row["sync_token"], row["polled_until"], windows if row["windows_since"] is not None else None
-    )
+    times = row["windows_since"], row["windows_until"], row["windows_deep_until"]
+    return Cursor(row["credential"], row["sync_token"], row["polled_until"], None if None in times else Windows(*times))
 
 
 async def _commit(account_id: str, pool: Pool, page: Page, now: datetime, leadership: Leadership) -> None:

@@ -137,13 +137,9 @@ CREATE TABLE call_log_cursors (
     credential text,
     sync_token text,
     polled_until timestamptz NOT NULL,
-    -- Since when and until when the call log is read by windows, because the account has no sync endpoint, and the end
-    -- of the last window that went back by more than a day.
-    windows_since timestamptz,
+    -- Until then the call log is read by windows, because the account has no sync endpoint.
     windows_until timestamptz,
-    windows_deep_until timestamptz,
-    updated_at timestamptz NOT NULL,
-    CHECK (num_nulls(windows_since, windows_until, windows_deep_until) IN (0, 3))
+    updated_at timestamptz NOT NULL
 );
 
 -- Subscriptions that we made; those of others on the same app are not ours to touch.
