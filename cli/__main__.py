@@ -7,6 +7,7 @@ import sys
 import typer
 
 from cli.dead_letters import app as dead_letters
+from cli.on_database import sentence_of
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 #: The exit status for what a person must mend; 1 is left to the unexpected.
@@ -39,30 +40,11 @@ def migrate() -> None:
     except SchemaError as fault:
         raise SettingsError(str(fault)) from None
     except Exception as error:
-        sentence = _sentence(error)
+        sentence = sentence_of(error)
         if sentence is None:
             raise
         raise SettingsError(sentence) from None
     typer.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
-
-
-def _sentence(error: Exception) -> str | None:
-    """What a person must mend, when it is that; none for a defect of ours."""
-    import asyncpg
-
-    from common.database.pool import AWAY_ERRORS, REFUSED
-
-    told: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
-        (REFUSED, "DATABASE_URL is refused by Postgres: check its user, password and database."),
-        (asyncpg.ClientConfigurationError, "DATABASE_URL is not valid: check what stands behind the ?."),
-        (
-            asyncpg.InsufficientPrivilegeError,
-            "the user of DATABASE_URL may not make tables: GRANT CREATE, USAGE ON SCHEMA public to it.",
-        ),
-        (asyncpg.LockNotAvailableError, "a table is locked by somebody else for too long: try again."),
-        (AWAY_ERRORS, "DATABASE_URL names a Postgres that cannot be reached."),
-    ]
-    return next((sentence for kind, sentence in told if isinstance(error, kind)), None)
 
 
 @app.command(
