@@ -86,6 +86,14 @@ class FileStorage:
         except _NotThereError:
             raise self._missing(name) from None
 
+    async def names(self, folder: str) -> AsyncGenerator[str, None]:
+        for name in await self._disk(self._find_names, self._path(folder)):
+            yield name
+
+    def _find_names(self, folder: Path) -> list[str]:
+        files = (path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
+        return sorted(path.relative_to(self._folder).as_posix() for path in files)
+
     async def head(self, name: str) -> ObjectFacts:
         try:
             facts = await self._disk(self._path(name).stat)

@@ -69,6 +69,12 @@ class Storage(Protocol):
         Whoever may stop early closes it: `async with aclosing(storage.read(name)) as chunks`.
         """
 
+    def names(self, folder: str) -> AsyncGenerator[str, None]:
+        """The names of all objects in a folder and below it, in order; nothing when there is no such folder.
+
+        What is written or deleted meanwhile may be among them or not.
+        """
+
     async def head(self, name: str) -> ObjectFacts:
         """What the storage says of an object; raises `FileNotFoundError`."""
 

@@ -9,7 +9,7 @@ Storage, a proxy or a file system refuses or rewrites. What grows too long is cu
 import hashlib
 import re
 import string
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 #: What stands for itself in a part of a name: the unreserved characters of URLs without `~` (Supabase refuses it)
 #: and without `.` and `_`, which have jobs of their own here.
@@ -24,6 +24,12 @@ READABLE_PART = 80
 
 #: Extensions by media type; whatever else arrives is kept as `bin` rather than refused.
 EXTENSIONS = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
+
+#: The extension of what stands beside an audio file; no audio has it.
+SIDECAR = ".json"
+#: The folder of an account that holds the journal, beside those of the domains, and the extension of its pieces.
+JOURNAL = "journal"
+PIECE = ".ndjson.gz"
 
 #: What `check_name` lets through: parts that begin with a letter, digit, `_` or `-`, so none is hidden, `.` or `..`.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
@@ -42,6 +48,25 @@ def recording_object_name(
     day = started_at.astimezone(UTC)
     folder = f"{_part(account_id)}/{_part(domain)}/{day.year:04d}/{day.month:02d}/{day.day:02d}"
     return f"{folder}/{_part(source_record_id)}.{_extension(content_type)}"
+
+
+def journal_object_name(account_id: str, day: date, number: int, writing: str) -> str:
+    """`{account_id}/journal/{yyyy}/{mm}/{dd}-{number}-{writing}.ndjson.gz`: one piece of a day of the journal.
+
+    `writing` tells it from any other that was begun with the same number.
+    """
+    folder = f"{account_folder(account_id)}/{JOURNAL}/{day.year:04d}/{day.month:02d}"
+    return f"{folder}/{day.day:02d}-{number:04d}-{writing}{PIECE}"
+
+
+def account_folder(account_id: str) -> str:
+    """Where everything of an account is."""
+    return _part(account_id)
+
+
+def sidecar_name(audio_object: str) -> str:
+    """The `.json` beside an audio file."""
+    return f"{audio_object.rpartition('.')[0] or audio_object}{SIDECAR}"
 
 
 def check_name(name: str) -> str:

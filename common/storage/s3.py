@@ -105,6 +105,19 @@ class S3Storage:
                     return
                 yield chunk
 
+    async def names(self, folder: str) -> AsyncGenerator[str, None]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=f"{self._key(folder)}/"
+        )
+        each = aiter(pages)
+        while True:
+            async with _request(self._place, "a list of objects"):
+                page = await anext(each, None)
+            if page is None:
+                return
+            for found in page.get("Contents", []):
+                yield found["Key"].removeprefix(self._prefix)
+
     async def head(self, name: str) -> ObjectFacts:
         try:
             async with _request(self._place, "a look at an object"):

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
+from typing import Annotated
 
 from pydantic import Field
 
@@ -24,17 +26,22 @@ from common.settings import (
     RingCentralSettings,
     StorageSettings,
 )
+from common.storage.from_settings import storage_from
 from common.storage.interface import Storage, StorageError
-from common.storage.open import open_storage
+from common.tasks import end
 from common.telemetry.health import Health
 from services.downloader.allowed_now import make_due_what_is_allowed_now
 from services.downloader.handle import Downloads, handle
+from services.downloader.housekeeping import keep_house
 
 
 class DownloaderSettings(ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, StorageSettings):
     """What the downloader needs."""
 
     download_concurrency: int = Field(4, ge=1, le=64, description="audio streams at a time in this process")
+    journal_keep: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="days that Postgres keeps events which storage holds as well; without it, for ever"
+    )
 
 
 async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Event) -> None:
@@ -58,25 +65,20 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
             concurrency=settings.download_concurrency,
             grace=settings.grace_period,
         )
-        await consume(amqp_url, "downloader", consumption, publisher, health, stop)
+        keep = timedelta(days=settings.journal_keep) if settings.journal_keep else None
+        house = asyncio.create_task(keep_house(pool, storage, clock, settings.rc_account_id, keep))
+        try:
+            await consume(amqp_url, "downloader", consumption, publisher, health, stop)
+        finally:
+            await end(house)
 
 
 @asynccontextmanager
 async def _open_storage(settings: StorageSettings) -> AsyncIterator[Storage]:
     """The storage, opened and tried before any job is taken; raises `CannotStart`."""
-    access_key, secret_key = settings.aws_access_key_id, settings.aws_secret_access_key
     async with AsyncExitStack() as stack:
         try:
-            storage = await stack.enter_async_context(
-                open_storage(
-                    settings.storage_url,
-                    endpoint_url=settings.aws_endpoint_url_s3,
-                    region=settings.aws_region,
-                    access_key=access_key.get_secret_value() if access_key else None,
-                    secret_key=secret_key.get_secret_value() if secret_key else None,
-                )
-            )
-            await storage.check()
+            storage = await stack.enter_async_context(storage_from(settings))
         except (ValueError, StorageError) as fault:
             raise CannotStart(str(fault)) from None
         yield storage

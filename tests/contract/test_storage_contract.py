@@ -49,6 +49,25 @@ async def test_what_was_put_is_read_back(storage: Storage, size: int) -> None:
     assert await storage.open_uploads() == []
 
 
+async def test_names_lists_a_folder_and_what_is_below_it_in_order(storage: Storage) -> None:
+    names = ["7/journal/2026/03/10-0001.ndjson.gz", "7/pbx/2026/03/09/5501.json", NAME, "77/pbx/1.mp3"]
+    for name in reversed(names):
+        await storage.put(name, chunks(b"some"), content_type="audio/mpeg")
+
+    assert [name async for name in storage.names("7")] == names[:3]
+    assert [name async for name in storage.names("7/pbx")] == names[1:3]
+    assert [name async for name in storage.names("8")] == []
+
+
+async def test_names_lists_more_than_one_page(storage: Storage) -> None:
+    names = [f"7/{number:04d}" for number in range(1001)]  # S3 tells a thousand at a time
+    for start in range(0, len(names), 20):
+        some = names[start : start + 20]
+        await asyncio.gather(*(storage.put(name, chunks(b""), content_type="text/plain") for name in some))
+
+    assert [name async for name in storage.names("7")] == names
+
+
 async def test_uneven_chunks_make_one_object(storage: Storage) -> None:
     data = content(12 * MIB)
 

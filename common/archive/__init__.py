@@ -1,0 +1,1 @@
+"""What storage alone can rebuild: days of the journal, and a small file beside each recording. Formats only, no I/O."""

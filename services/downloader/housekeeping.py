@@ -1,0 +1,64 @@
+"""What one downloader among the replicas does beside downloads: what storage needs to rebuild the rows by itself."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+import structlog
+
+from common.clock import Clock
+from common.database.leases import Lease
+from common.database.pool import DatabaseAway, Pool
+from common.storage.interface import Storage, StorageError
+from services.downloader.journal_archive import archive_piece, forget_day
+from services.downloader.sidecars import AT_ONCE, write_sidecars
+
+#: Seconds that the right to do this holds: longer than any one step, a piece of the journal on a slow line included.
+_HOLDS: Final = 900.0
+#: Seconds to give the lease back at a stop; then it ends by itself.
+_RELEASE_WITHIN: Final = 2.0
+#: Seconds between two looks. A file beside the audio may be so much older than its row.
+LOOK_EVERY: Final = 30.0
+
+
+async def keep_house(
+    pool: Pool, storage: Storage, clock: Clock, account_id: str, journal_keep: timedelta | None
+) -> None:
+    """Do it whenever this process has the lease, until cancelled, which leaves nothing half done.
+
+    What fails is tried again at the next look, and never disturbs the downloads.
+    """
+    lease = Lease(f"housekeeping of {account_id}")
+    try:
+        while True:
+            more = False
+            try:
+                if await lease.hold(pool, _HOLDS) is not None:
+                    more = await _once(pool, storage, clock, journal_keep)
+            except (StorageError, DatabaseAway) as error:
+                reason = str(error) if isinstance(error, StorageError) else type(error).__name__
+                structlog.get_logger().warning("housekeeping_waited", reason=reason)
+            except asyncpg.PostgresError:
+                structlog.get_logger().exception("housekeeping_failed")
+            if not more:
+                await asyncio.sleep(LOOK_EVERY)
+    finally:
+        await _release(pool, lease)
+
+
+async def _once(pool: Pool, storage: Storage, clock: Clock, journal_keep: timedelta | None) -> bool:
+    """One step of each kind; whether there is more to do at once."""
+    more = await write_sidecars(pool, storage) == AT_ONCE
+    more = await archive_piece(pool, storage, clock) or more
+    if journal_keep is not None:
+        more = await forget_day(pool, storage, clock, journal_keep) or more
+    return more
+
+
+async def _release(pool: Pool, lease: Lease) -> None:
+    try:
+        async with asyncio.timeout(_RELEASE_WITHIN):
+            await lease.release(pool)
+    except (DatabaseAway, TimeoutError):
+        structlog.get_logger().info("lease_left_to_end")
