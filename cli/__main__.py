@@ -8,6 +8,8 @@ import typer
 
 from cli.dead_letters import app as dead_letters
 from cli.on_database import sentence_of
+from cli.rebuild import rebuild_rows
+from cli.replay import replay_journal
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 #: The exit status for what a person must mend; 1 is left to the unexpected.
@@ -21,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(dead_letters)
+app.command("replay")(replay_journal)
+app.command("rebuild")(rebuild_rows)
 
 
 @app.callback()

@@ -98,6 +98,27 @@ def merge(known: Known, saying: Saying) -> Known:
     )
 
 
+def combine(known: Known, other: Known) -> Known:
+    """What is known after both: of each fact and each kind the greater version, as if everything was said to one."""
+    insights, versions = dict(known.insights), dict(known.insights_versions)
+    for kind, version in other.insights_versions.items():
+        if version > versions.get(kind, []):
+            insights[kind], versions[kind] = other.insights[kind], version
+    return replace(
+        known,
+        call_log_facts=_greatest(known.call_log_facts, other.call_log_facts),
+        insights_facts=_greatest(known.insights_facts, other.insights_facts),
+        insights=insights,
+        insights_versions=versions,
+    )
+
+
+def _greatest(held: Versioned, others: Versioned) -> Versioned:
+    return held | {
+        name: fact for name, fact in others.items() if name not in held or list(fact[0]) > list(held[name][0])
+    }
+
+
 def _newest(held: Versioned, facts: Mapping[str, Any], version: list[str]) -> Versioned:
     newer = {
         name: (version, value) for name, value in facts.items() if name not in held or version > list(held[name][0])

@@ -9,7 +9,7 @@ import asyncpg
 
 from common.database.pool import Connection
 from common.database.statements import statements
-from common.merge import NO_AUDIO_IN_DOMAIN, Known, Saying, merge
+from common.merge import NO_AUDIO_IN_DOMAIN, Known, Saying, combine, merge
 
 Key = tuple[str, str]
 """Domain and source record id: which recording of an account."""
@@ -19,10 +19,10 @@ _MERGED: Final = ("call_log_facts", "insights_facts", "insights", "insights_vers
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A saying, and the recording it is about."""
+    """A saying, or all that was known elsewhere, and the recording it is about."""
 
     key: Key
-    saying: Saying
+    saying: Saying | Known
 
 
 async def merge_sayings(connection: Connection, account_id: str, said: Sequence[Said], at: datetime) -> int:
@@ -50,7 +50,7 @@ def _merged(row: asyncpg.Record, said: Sequence[Said]) -> Mapping[str, Any] | No
     known = before
     for one in said:
         if one.key == key:
-            known = merge(known, one.saying)
+            known = combine(known, one.saying) if isinstance(one.saying, Known) else merge(known, one.saying)
     if known == before != Known(domain=row["domain"]):
         return None
     state = known.audio_state()

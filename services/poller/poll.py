@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -14,7 +13,6 @@ from common.database import calls as call_rows
 from common.database.pool import Pool
 from common.database.recordings import Said, merge_sayings
 from common.database.statements import statements
-from common.plain_json import map_of
 from common.ringcentral.call_log import Call, digest_of_call
 from common.ringcentral.client import RingCentral
 from common.telemetry.metrics import CALLS_SEEN, POLLED_UNTIL, POLLS
@@ -72,7 +70,7 @@ async def _write(
     said = [Said((DOMAIN, recording), saying) for call in calls for recording, saying in call.recordings.items()]
     async with pool.acquire() as connection, connection.transaction():
         await leadership.prove(connection)
-        await call_rows.write(connection, account_id, [_row(call) for call in _latest(calls)], now)
+        await call_rows.write(connection, account_id, [call_rows.row_of(call) for call in _latest(calls)], now)
         await merge_sayings(connection, account_id, said, now)
         if cursor is not None:
             await connection.execute(
@@ -106,10 +104,3 @@ def _latest(calls: Sequence[Call]) -> list[Call]:
 
 def _version(call: Call) -> tuple[float, str]:
     return call.modified_at.timestamp() if call.modified_at else 0.0, digest_of_call(call)
-
-
-def _row(call: Call) -> dict[str, Any]:
-    row = asdict(call)
-    del row["recordings"]
-    times = {name: value.isoformat() for name, value in row.items() if isinstance(value, datetime)}
-    return row | times | {"has_recording": bool(call.recordings), "entry": map_of(call.entry)}

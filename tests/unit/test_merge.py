@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.merge import Known, Saying, merge
+from common.merge import Known, Saying, combine, merge
 
 TIMES = st.sampled_from(["", "2026-01-01T10:00:00.000000+00:00", "2026-01-01T10:00:05.000000+00:00", "2026-01-02"])
 KINDS = st.sampled_from(["Transcript", "Summary", "Highlights", "HighLights", "CallNotes", "AnUnknownKind"])
@@ -52,6 +52,11 @@ def test_saying_it_all_again_changes_nothing(sayings: list[Saying]) -> None:
     once = told(*sayings)
 
     assert told(*sayings, *sayings) == once
+
+
+@given(st.lists(SAYINGS, max_size=5), st.lists(SAYINGS, max_size=5))
+def test_two_rows_of_one_recording_combine_as_if_all_was_said_to_one(one: list[Saying], other: list[Saying]) -> None:
+    assert combine(told(*one), told(*other)) == told(*one, *other) == combine(told(*other), told(*one))
 
 
 def insights(modified: str, **kinds: Any) -> Saying:

@@ -1,0 +1,44 @@
+"""`ringvault replay`: the journal once more into the rows."""
+
+import sys
+from contextlib import aclosing
+from typing import Annotated
+
+import typer
+
+from cli.on_database import on_database
+from cli.times import time_of_option
+from common.clock import SystemClock
+from common.database.pool import Pool
+from common.settings import DatabaseSettings, SettingsError
+from services.insights.replay import Replayed, Selection, count, replay
+
+Since = Annotated[str, typer.Option(help="events that arrived from then on: a day or a time, in UTC unless it says so")]
+Until = Annotated[str, typer.Option(help="and before then")]
+Domain = Annotated[str | None, typer.Option(help="of one domain only, such as pbx")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only say how many it would be")]
+
+
+def replay_journal(since: Since, until: Until, domain: Domain = None, *, dry_run: DryRun = False) -> None:
+    """Rebuild rows from the journal; what is as it should be stays so. Needs DATABASE_URL."""
+    selection = Selection(time_of_option("--since", since), time_of_option("--until", until), domain)
+    if selection.since >= selection.until:
+        raise SettingsError("--since is not before --until: nothing could have arrived.")
+
+    async def look(_settings: DatabaseSettings, pool: Pool) -> str:
+        if dry_run:
+            return f"{await count(pool, selection)} events would be replayed"
+        return await _replay(pool, selection)
+
+    typer.echo(on_database(DatabaseSettings, look))
+
+
+async def _replay(pool: Pool, selection: Selection) -> str:
+    """Show how far it is, and return what it came to in the end."""
+    total = Replayed()
+    with typer.progressbar(length=await count(pool, selection), label="replaying", file=sys.stderr) as bar:
+        async with aclosing(replay(pool, SystemClock(), selection)) as pages:
+            async for page in pages:
+                total += page
+                bar.update(page.events)
+    return f"{total.events} events replayed, {total.changed} rows changed, {total.not_applied} not applied"

@@ -1,0 +1,84 @@
+"""`ringvault replay` and `ringvault rebuild`, as an operator runs them."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from common.clock import SystemClock
+from common.database.pool import Pool
+from common.messages import InsightsReceived
+from common.telemetry.health import Work
+from services.insights.handle import handle
+from tests.end_to_end.sender import insights_event
+
+ACCOUNT = "700100200"
+AT = datetime(2026, 3, 9, 8, 0, tzinfo=UTC)
+THAT_DAY = ("--since", "2026-03-09", "--until", "2026-03-10T00:00:00+00:00")
+
+Command = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def command(database_url: str, tmp_path: Path) -> Command:
+    """Run `ringvault …`; its status, stdout and stderr."""
+
+    async def run(*arguments: str, **settings: str) -> tuple[int, str, str]:
+        usual = {"DATABASE_URL": database_url, "RC_ACCOUNT_ID": ACCOUNT, "STORAGE_URL": tmp_path.as_uri()}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "cli", *arguments),
+            env={"PATH": os.environ["PATH"]} | usual | settings,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    return run
+
+
+async def test_replay_says_what_it_would_do_and_then_what_it_did(pool: Pool, command: Command) -> None:
+    raw = insights_event("5501", {"Summary": [{"value": "They agreed."}]})
+    await handle(pool, SystemClock(), [InsightsReceived(raw, ACCOUNT, AT)], Work())
+    await pool.execute("DELETE FROM recordings")
+
+    assert await command("replay", *THAT_DAY, "--dry-run") == (0, "1 events would be replayed\n", "")
+    assert await pool.fetchval("SELECT count(*) FROM recordings") == 0
+    status, out, _ = await command("replay", *THAT_DAY)
+
+    assert (status, out) == (0, "1 events replayed, 1 rows changed, 0 not applied\n")
+    assert await pool.fetchval("SELECT insights_state FROM recordings WHERE source_record_id = '5501'") == "present"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--since", "yesterday", "--until", "2026-03-10"), "--since is no time"),
+        (("--since", "2026-03-10", "--until", "2026-03-10"), "--since is not before --until"),
+    ],
+)
+async def test_a_time_that_is_none_is_one_sentence(command: Command, arguments: tuple[str, ...], told: str) -> None:
+    status, out, err = await command("replay", *arguments)
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+
+
+async def test_rebuild_needs_a_schema_and_a_storage(pool: Pool, command: Command, tmp_path: Path) -> None:
+    nothing = "0 recordings (0 of them without their audio) and 0 events restored, 0 objects not readable\n"
+    assert await command("rebuild") == (0, nothing, "")
+
+    (tmp_path / "file").write_text("no folder")
+    status, out, err = await command("rebuild", STORAGE_URL=(tmp_path / "file").as_uri())
+    assert (status, out) == (2, "")
+    assert "check STORAGE_URL" in err
+
+    await pool.execute("DROP TABLE schema_migrations")
+    status, out, err = await command("rebuild")
+    assert (status, out) == (2, "")
+    assert "run `ringvault migrate`" in err
