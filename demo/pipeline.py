@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.request import Request, urlopen
 
+from private_servers.pgbouncer import PgBouncer
 from private_servers.ports import free_ports
 from private_servers.postgres import Postgres
 from private_servers.process import Process
@@ -34,12 +35,17 @@ class Servers:
     rabbitmq: RabbitMQ
     postgres: Postgres
     s3: RcloneS3 | None = None
+    pooler: PgBouncer | None = None
+
+    def database_url(self, name: str) -> str:
+        """How the services reach a database: through the pooler, if there is one."""
+        return (self.pooler or self.postgres).database_url(name)
 
     @contextmanager
     def started(self) -> Iterator[Self]:
         """Run them while the block lasts."""
         with ExitStack() as stack:
-            for server in (self.rabbitmq, self.postgres, self.s3):
+            for server in (self.rabbitmq, self.postgres, self.s3, self.pooler):
                 if server is not None:
                     stack.enter_context(server)
             yield self

@@ -48,7 +48,8 @@ class Postgres(PrivateServer):
         super().__init__()
         self._version = version
         self._durable = durable
-        self._password = secrets.token_hex(16)
+        #: Of the superuser, for a pooler in front.
+        self.password = secrets.token_hex(16)
         self._programs: Path | None = None
 
     @property
@@ -56,7 +57,7 @@ class Postgres(PrivateServer):
         return self.database_url("postgres")
 
     def database_url(self, name: str) -> str:
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{name}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create it, as a copy of `template` (which nobody may be connected to) or empty; returns its URL."""
@@ -87,7 +88,7 @@ class Postgres(PrivateServer):
         user = runs_as()
         self._programs = postgres_programs(self._version, folder)
         password = folder / "password"
-        password.write_text(self._password)
+        password.write_text(self.password)
         data = folder / "data"
         data.mkdir(mode=0o700)
         if user is not None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from private_servers.errors import PrivateServerError
 from private_servers.ports import listens
 from private_servers.process import Process
-from private_servers.rabbitmq_files import RabbitMQFiles, rabbitmq_files
+from private_servers.rabbitmq_files import RABBITMQ, RabbitMQFiles
 from private_servers.server import PrivateServer
 
 #: AMQP 0-9-1's opening bytes; a broker that is ready answers with a method frame, whose type is 1.
@@ -93,7 +93,7 @@ class RabbitMQ(PrivateServer):
         return self._files
 
     def _prepare(self, folder: Path) -> None:
-        files = self._files = rabbitmq_files().seen_from(folder / "files")
+        files = self._files = RABBITMQ.files().seen_from(folder / "files")
         for name in ("home", "mnesia", "logs", "bin", "epmd"):
             (folder / name).mkdir()
         cookie = folder / "home/.erlang.cookie"

@@ -11,6 +11,7 @@ import pytest
 
 from common.amqp.topology import QUEUES, dead_letter_queue
 from demo.pipeline import BUCKET, Pipeline, Servers
+from private_servers.pgbouncer import PgBouncer
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
 from private_servers.s3 import RcloneS3
@@ -47,8 +48,16 @@ def postgres(rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def servers(rabbitmq: RabbitMQ, postgres: Postgres) -> Servers:
-    return Servers(rabbitmq, postgres)
+def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    with PgBouncer(postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["direct", "pgbouncer"])
+def servers(request: pytest.FixtureRequest, rabbitmq: RabbitMQ, postgres: Postgres) -> Servers:
+    """Everything runs twice: straight on Postgres, and through a pooler in transaction mode."""
+    pooler = request.getfixturevalue("pgbouncer") if request.param == "pgbouncer" else None
+    return Servers(rabbitmq, postgres, pooler=pooler)
 
 
 @pytest.fixture
@@ -72,7 +81,8 @@ async def rows(pipeline: Pipeline) -> AsyncIterator[Rows]:
 async def isolated(servers: Servers, folder: Path) -> AsyncIterator[Pipeline]:
     """A pipeline that shares no row, no message and no object with any other; its processes end with it."""
     name = f"test_{next(_numbers)}"
-    settings = {"DATABASE_URL": servers.postgres.create_database(name, template=TEMPLATE), "RC_ACCOUNT_ID": ACCOUNT}
+    servers.postgres.create_database(name, template=TEMPLATE)
+    settings = {"DATABASE_URL": servers.database_url(name), "RC_ACCOUNT_ID": ACCOUNT}
     if servers.s3:
         settings["STORAGE_URL"] = f"s3://{BUCKET}/{name.replace('_', '-')}"
     await delete_queues(servers.rabbitmq.url)

@@ -89,8 +89,9 @@ class Rows:
 
 
 @asynccontextmanager
-async def open_rows(pipeline: Pipeline, database_url: str | None = None) -> AsyncIterator[Rows]:
-    connection = await asyncpg.connect(database_url or pipeline.environment["DATABASE_URL"])
+async def open_rows(pipeline: Pipeline) -> AsyncIterator[Rows]:
+    """The tables as the services see them, through a pooler as well."""
+    connection = await asyncpg.connect(pipeline.environment["DATABASE_URL"], statement_cache_size=0)
     try:
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
         yield Rows(connection)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from demo.pipeline import Pipeline
+from demo.pipeline import Pipeline, Servers
 from tests.end_to_end.conftest import TEMPLATE
 from tests.end_to_end.facts import BOOKKEEPING, Rows, open_rows, until
 from tests.end_to_end.sender import HEADERS, insights_event
@@ -41,7 +41,7 @@ async def test_five_copies_of_each_ai_notes_event_in_either_order_give_one_row_h
     assert len(await rows.events()) == 4
 
 
-async def test_call_log_first_and_event_first_give_the_same_row(pipeline: Pipeline) -> None:
+async def test_call_log_first_and_event_first_give_the_same_row(pipeline: Pipeline, servers: Servers) -> None:
     """Given one call, copied by two installations, each with a database of its own."""
     pipeline.start("webhook")
     pipeline.start_simulator(recordings=0)
@@ -67,8 +67,8 @@ async def test_call_log_first_and_event_first_give_the_same_row(pipeline: Pipeli
 
     found = []
     for name, story in (("call_log_first", call_log_first), ("event_first", event_first)):
-        url = pipeline.postgres.create_database(name, template=TEMPLATE)
-        pipeline.settings["DATABASE_URL"] = url
+        pipeline.postgres.create_database(name, template=TEMPLATE)
+        pipeline.settings["DATABASE_URL"] = servers.database_url(name)
         async with open_rows(pipeline) as rows:
             await story(rows)
             row = await rows.until_recording(recording_id, audio_state="stored", insights_state="present")

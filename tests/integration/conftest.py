@@ -15,6 +15,7 @@ from common.amqp.topology import QUEUES, dead_letter_queue
 from common.database.leases import Lease
 from common.database.migrate import migrate
 from common.database.pool import Pool, open_pool
+from private_servers.pgbouncer import PgBouncer
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
 from services.poller.leadership import Leadership
@@ -34,11 +35,21 @@ def postgres_server() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def pgbouncer_server(postgres_server: Postgres) -> Iterator[PgBouncer]:
+    with PgBouncer(postgres_server) as server:
+        yield server
+
+
 @pytest.fixture
-def database_url(postgres_server: Postgres) -> Iterator[str]:
-    """An empty database of the test's own."""
+def database_url(request: pytest.FixtureRequest, postgres_server: Postgres) -> Iterator[str]:
+    """An empty database of the test's own; with the parameter "pgbouncer", through a pooler in transaction mode."""
     name = f"test_{uuid.uuid4().hex}"
-    yield postgres_server.create_database(name)
+    url = postgres_server.create_database(name)
+    if getattr(request, "param", "direct") == "pgbouncer":
+        pooler: PgBouncer = request.getfixturevalue("pgbouncer_server")
+        url = pooler.database_url(name)
+    yield url
     postgres_server.drop_database(name)
 
 

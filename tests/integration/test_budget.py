@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import cast
 
-import asyncpg
 import pytest
 
 from common.database.migrate import migrate
@@ -14,6 +13,7 @@ from common.database.pool import Pool, open_pool
 from common.ringcentral.budget import MARGIN, Budget, Priority
 from common.ringcentral.errors import NoBudget
 from simulator.rate_limits import most_in_a_window
+from tests.integration.pooler import BOTH_WAYS, POOLED
 from tests.integration.test_budget_support import HEAVY, ME, NEVER, WINDOW, CountingPool, learn, take, take_all, told
 
 
@@ -153,6 +153,7 @@ async def test_whoever_is_cancelled_leaves_no_slot_taken(pool: Pool, budget: Bud
     assert await pool.fetchval("SELECT count(*) FROM rate_waiters") == 0
 
 
+@BOTH_WAYS
 async def test_no_window_ever_holds_more_than_the_limit_whatever_happens_to_requests(pool: Pool) -> None:
     """Arrivals are anywhere between grant and answer; some grants go back, some requests are cancelled."""
     arrivals: list[float] = []
@@ -181,18 +182,13 @@ async def test_no_window_ever_holds_more_than_the_limit_whatever_happens_to_requ
     assert most_in_a_window(sorted(arrivals), WINDOW) <= 5
 
 
-async def test_it_works_behind_a_transaction_pooler(database_url: str) -> None:
-    """Each statement has a connection of its own: nothing is kept between two."""
-    await migrate(database_url)
-    async with asyncpg.create_pool(
-        database_url, min_size=0, max_size=4, max_queries=1, statement_cache_size=0
-    ) as one_each:
-        budget = Budget(Pool(one_each), "app")
-        await learn(budget, limit=3)
-        grants = await take_all(budget)
-        assert len(grants) == 2
-        for grant in grants:
-            await budget.settle(grant, told(limit=3))
-        await take(budget, patience=NEVER)
-        await budget.close(await take(budget, patience=NEVER), told() | {"retry-after": "30"})
-        assert await take_all(budget) == []
+@POOLED
+async def test_it_works_behind_a_transaction_pooler(budget: Budget) -> None:
+    await learn(budget, limit=3)
+    grants = await take_all(budget)
+    assert len(grants) == 2
+    for grant in grants:
+        await budget.settle(grant, told(limit=3))
+    await take(budget, patience=NEVER)
+    await budget.close(await take(budget, patience=NEVER), told() | {"retry-after": "30"})
+    assert await take_all(budget) == []

@@ -10,8 +10,10 @@ from common.database import migrate as migrating
 from common.database.migrate import SchemaError, check_schema, migrate, migrations
 from common.database.pool import open_pool
 from common.database.statements import statements, tables
+from tests.integration.pooler import BOTH_WAYS
 
 
+@BOTH_WAYS
 async def test_ten_at_once_apply_each_migration_once(database_url: str) -> None:
     applied = await asyncio.gather(*(migrate(database_url) for _ in range(10)))
 

@@ -8,6 +8,7 @@ import pytest
 from common.database.leases import Lease
 from common.database.pool import Pool
 from services.poller.leadership import Leadership, LeadershipLost, lead
+from tests.integration.pooler import BOTH_WAYS
 
 
 async def prove(pool: Pool, leadership: Leadership) -> None:
@@ -25,6 +26,7 @@ async def test_one_holds_the_lease_and_the_next_gets_a_greater_number(pool: Pool
     assert await second.hold(pool, 60) == 2
 
 
+@BOTH_WAYS
 async def test_who_was_followed_can_write_nothing(pool: Pool) -> None:
     first, second = Lease("x"), Lease("x")
     fencing = await first.hold(pool, 60)
@@ -37,6 +39,7 @@ async def test_who_was_followed_can_write_nothing(pool: Pool) -> None:
         await prove(pool, Leadership(first, fencing))
 
 
+@BOTH_WAYS
 async def test_two_never_lead_at_the_same_time_and_a_stop_lets_the_other_in(pool: Pool) -> None:
     leading: set[str] = set()
     begun: asyncio.Queue[str] = asyncio.Queue()

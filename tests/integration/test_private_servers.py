@@ -12,10 +12,12 @@ import aioboto3
 import asyncpg
 import pytest
 
-from private_servers import apt, folders, ports, rabbitmq_files, server
+from private_servers import apt, folders, packages, ports, server
 from private_servers.errors import PrivateServerError
+from private_servers.pgbouncer import PgBouncer
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
+from private_servers.rabbitmq_files import RABBITMQ
 from private_servers.s3 import MotoS3, RcloneS3
 
 #: Seconds for something that happens within moments; only a failure waits so long.
@@ -158,6 +160,24 @@ async def test_a_paused_postgres_freezes_open_connections_until_it_resumes(postg
     assert await ask(postgres.url, "SELECT 1") == 1
 
 
+async def test_pgbouncer_hands_a_client_another_connection_for_its_next_transaction(postgres: Postgres) -> None:
+    with PgBouncer(postgres, connections=2) as pooler:
+        url = pooler.database_url("postgres")
+        first, second = [await asyncpg.connect(url, statement_cache_size=0) for _ in range(2)]
+        try:
+            async with first.transaction():  # one connection is taken, so that the second client gets another.
+                await first.execute("SELECT 1")
+                await second.execute("SELECT 1")
+            seen = {await first.fetchval("SELECT pg_backend_pid()") for _ in range(4)}
+            assert len(seen) == 2
+        finally:
+            await first.close()
+            await second.close()
+
+        postgres.restart()
+        assert await ask(url, "SELECT 1") == 1
+
+
 async def test_rclone_keeps_objects_over_a_restart_and_refuses_a_wrong_secret() -> None:
     with RcloneS3() as s3_server:
         s3_server.create_bucket("recordings")
@@ -238,13 +258,13 @@ def test_a_broken_fetch_heals_and_the_next_finds_it_done(tmp_path: Path, monkeyp
                 path.parent.mkdir(parents=True)
                 path.touch()
 
-    monkeypatch.setattr(rabbitmq_files, "Apt", OneServer)
+    monkeypatch.setattr(packages, "Apt", OneServer)
     root = tmp_path / "rabbitmq-test"
     (tmp_path / "rabbitmq-test.partial/apt").mkdir(parents=True)
     (root / "usr/lib/erlang").mkdir(parents=True)
 
-    first = rabbitmq_files.fetched_files(root)
-    second = rabbitmq_files.fetched_files(root)
+    first = RABBITMQ.fetched(root)
+    second = RABBITMQ.fetched(root)
 
     assert first == second
     assert OneServer.fetched == 1
@@ -255,7 +275,7 @@ def test_without_apt_one_sentence_names_what_is_missing_and_the_compose_way(
 ) -> None:
     monkeypatch.setattr(apt, "TOOLS", ("no-such-apt",))
     with pytest.raises(PrivateServerError) as caught:
-        rabbitmq_files.fetched_files(tmp_path / "rabbitmq-test")
+        RABBITMQ.fetched(tmp_path / "rabbitmq-test")
     assert "no-such-apt" in str(caught.value)
     assert "docker compose --profile demo up" in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["rabbitmq-test.lock"]

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import CredentialRefused, RingCentralError, SourceFailed
+from tests.integration.pooler import BOTH_WAYS
 from tests.integration.test_ringcentral_client_support import ACCOUNT, MovedClock, Office, simulated
 
 
@@ -22,6 +23,7 @@ async def ask_all(clients: list[RingCentral]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["token_dropped", "token_expired"])
+@BOTH_WAYS
 async def test_a_token_that_ends_early_costs_one_more_mint(database_url: str, kind: str) -> None:
     async with simulated(database_url) as office:
         clients = [await office.client() for _ in range(8)]
