@@ -2,11 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import asyncpg
+import asyncpg.transaction
+
+from common.telemetry.metrics import DATABASE_AWAY
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -15,21 +18,26 @@ class DatabaseAway(Exception):
     """Postgres is away, starting, full or failing over: wait and try again. The text is the type of what it said."""
 
 
+class DatabaseRefuses(DatabaseAway):
+    """It refuses these credentials, or has no such database: waiting helps once a person has mended that."""
+
+
 #: What asyncpg raises for that, as opposed to "this statement is wrong".
 AWAY_ERRORS: Final = (
     OSError,  # refused, reset, and also asyncio's TimeoutError
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,  # a connection that was lost under the pool
+    asyncpg.PostgresConnectionError,  # what poolers say of a server that is away, too
+    asyncpg.InterfaceError,  # a connection that was lost under the pool; see `_is_away`
     asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,  # shut down, crashed, cannot connect now, statement cancelled
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
+    asyncpg.PostgresSystemError,  # its disk fails
     asyncpg.ReadOnlySQLTransactionError,  # a failover left us on the old primary
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # we were frozen in the middle of one
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
     asyncpg.LockNotAvailableError,
 )
 
-#: Errors that say "these credentials or this database are wrong": waiting does not help, a person must mend them.
+#: Errors of connecting that say "these credentials or this database are wrong".
 REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 #: Connections per process: enough for four downloads with their claims and the budget; small plans of hosted Postgres
@@ -37,10 +45,11 @@ REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.Invali
 _POOL_SIZE: Final = 8
 #: Seconds for one statement: the longest of ours takes a fraction of one; a lock that is held longer is an outage.
 _COMMAND_TIMEOUT: Final = 30.0
-#: Seconds to connect: a database that takes longer is away.
+#: Seconds to connect, or to get a connection that others have in use: a database that takes longer is away.
 _CONNECT_TIMEOUT: Final = 10.0
-#: Seconds to say goodbye to the database; one that is frozen never answers.
-_CLOSE_TIMEOUT: Final = 5.0
+#: Seconds to end a statement or a transaction that was given up, and to say goodbye at the end: a database that is
+#: frozen never answers, so then the connections are dropped.
+_GIVE_UP_WITHIN: Final = 2.0
 #: Idle seconds after which a connection is given back: below the usual idle limit of poolers.
 _IDLE_LIFETIME: Final = 60.0
 
@@ -53,15 +62,13 @@ async def _keep(_connection: Any) -> None:
     """Nothing to reset: session state is never used, and skipping it halves the cost of a short statement."""
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Let `DatabaseAway` stand for what says so; a wrong URL is no such thing, although it is an `InterfaceError`."""
-    try:
-        yield
-    except asyncpg.ClientConfigurationError:
-        raise
-    except AWAY_ERRORS as error:
-        raise DatabaseAway(type(error).__name__) from error
+def _is_away(error: Exception, connection: "Connection | None") -> bool:
+    """Whether waiting helps. An `InterfaceError` says so of a connection that is closed: of another one, or of the URL,
+    it says that we use it wrongly.
+    """
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError) and (connection is None or connection.is_closed())
+    return isinstance(error, AWAY_ERRORS)
 
 
 class Pool:
@@ -72,38 +79,82 @@ class Pool:
 
     async def execute(self, statement: str, *values: object) -> str:
         """Run a statement; what it did, as Postgres says it."""
-        with _translated():
-            return await self._pool.execute(statement, *values)
+        async with self._connection() as connection:
+            return await connection.execute(statement, *values)
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """All rows."""
-        with _translated():
-            return await self._pool.fetch(statement, *values)
+        async with self._connection() as connection:
+            return await connection.fetch(statement, *values)
 
     async def fetchrow(self, statement: str, *values: object) -> asyncpg.Record | None:
         """The first row, if there is one."""
-        with _translated():
-            return await self._pool.fetchrow(statement, *values)
+        async with self._connection() as connection:
+            return await connection.fetchrow(statement, *values)
 
     async def fetchval(self, statement: str, *values: object) -> Any:
         """The first value of the first row, if there is one."""
-        with _translated():
-            return await self._pool.fetchval(statement, *values)
+        async with self._connection() as connection:
+            return await connection.fetchval(statement, *values)
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
-        """A connection, for several statements of one transaction and nothing else."""
-        with _translated():
-            async with self._pool.acquire() as connection:
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection with a transaction, committed at the end of the block, rolled back when that raises."""
+        async with self._connection() as connection:
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
                 yield connection
+                await transaction.commit()
+            except BaseException:
+                await _roll_back(connection, transaction)
+                raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        connection = None
+        try:
+            connection = await self._pool.acquire(timeout=_CONNECT_TIMEOUT)
+            yield connection
+        except REFUSED as error:
+            raise self._away(DatabaseRefuses, error) from error
+        except Exception as error:
+            if not _is_away(error, connection):
+                raise
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # The old primary would keep the connections that it has: the next ones look for the new one.
+                await self._pool.expire_connections()
+            raise self._away(DatabaseAway, error) from error
+        finally:
+            if connection is not None:
+                await asyncio.shield(self._release(connection))
+
+    async def _release(self, connection: Connection) -> None:
+        with suppress(*AWAY_ERRORS):  # it is dropped then
+            await self._pool.release(connection, timeout=_GIVE_UP_WITHIN)
+
+    @staticmethod
+    def _away(kind: type[DatabaseAway], error: Exception) -> DatabaseAway:
+        name = type(error).__name__
+        DATABASE_AWAY.labels(name).inc()
+        return kind(name)
 
     async def close(self) -> None:
-        """Close all connections, also those to a database that is frozen: at most some seconds, no error."""
+        """Close all connections, also those to a database that is frozen: within seconds, no error."""
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
+            async with asyncio.timeout(_GIVE_UP_WITHIN):
                 await self._pool.close()
         except AWAY_ERRORS:
             self._pool.terminate()
+
+
+async def _roll_back(connection: Connection, transaction: asyncpg.transaction.Transaction) -> None:
+    """Within seconds, or the connection is dropped: a database that is frozen does not answer to that either."""
+    try:
+        async with asyncio.timeout(_GIVE_UP_WITHIN):
+            await transaction.rollback()
+    except AWAY_ERRORS:
+        connection.terminate()
 
 
 @asynccontextmanager

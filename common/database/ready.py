@@ -7,7 +7,7 @@ import asyncpg
 import structlog
 
 from common.database.migrate import SchemaError, check_schema
-from common.database.pool import REFUSED, DatabaseAway, Pool
+from common.database.pool import DatabaseAway, DatabaseRefuses, Pool
 from common.pause import pause
 from common.process import CannotStart
 from common.telemetry.health import Health
@@ -29,7 +29,7 @@ async def wait_for_schema(pool: Pool, health: Health, stop: asyncio.Event) -> bo
             await check_schema(pool)
         except SchemaError as fault:
             raise CannotStart(str(fault)) from None
-        except REFUSED:
+        except DatabaseRefuses:
             raise CannotStart("DATABASE_URL is refused by Postgres: check its user, password and database.") from None
         except asyncpg.ClientConfigurationError:
             raise CannotStart(

@@ -44,6 +44,9 @@ EVENTS_JOURNALED = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+DATABASE_AWAY = Counter(
+    "ringvault_database_away", "Times that Postgres was found away, by what it said.", ["error"], registry=REGISTRY
+)
 LEADER = Gauge("ringvault_poller_leader", "1 while this poller is the leader.", registry=REGISTRY)
 POLLS = Counter("ringvault_call_log_polls", "Call-log polls by outcome.", ["outcome"], registry=REGISTRY)
 POLLED_UNTIL = Gauge(

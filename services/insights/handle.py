@@ -36,7 +36,7 @@ async def handle(pool: Pool, clock: Clock, messages: Sequence[InsightsReceived],
 async def _write(pool: Pool, clock: Clock, events: Sequence[Understood]) -> None:
     entries: list[Entry] = [event.entry for event in events]
     now = clock.now()
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         fresh = await journal(connection, entries, now)
         for account_id in {entry.account_id for entry in entries}:
             said = [

@@ -46,7 +46,7 @@ async def announce(client: RingCentral, pool: Pool, publisher: Publisher, clock:
     free = window - max(announced, await _waiting(publisher, window))
     confirmed = 0
     while free > 0 and publisher.connected:
-        async with pool.acquire() as connection, connection.transaction():
+        async with pool.transaction() as connection:
             await leadership.prove(connection)
             rows = await connection.fetch(sql["announce"], client.account_id, now, old, min(free, TOGETHER))
         jobs = [DownloadRecording(client.account_id, row["domain"], row["source_record_id"]) for row in rows]

@@ -10,6 +10,7 @@ import structlog
 from common.database.leases import Lease
 from common.database.pool import Connection, DatabaseAway, Pool
 from common.pause import pause
+from common.tasks import end
 from common.telemetry.metrics import LEADER
 
 #: Seconds a lease lasts: a leader that is killed is followed that soon.
@@ -19,6 +20,8 @@ RENEW_EVERY: Final = 5.0
 #: Seconds that the work may take to end by itself after a stop, so that no row stays marked as announced whose job was
 #: not published; the lease outlives them.
 FINISH_WITHIN: Final = 5.0
+#: Seconds to say after that that the next one may lead; it finds out by itself.
+RELEASE_WITHIN: Final = 2.0
 
 
 class LeadershipLost(Exception):
@@ -72,8 +75,7 @@ async def _work(
         if stop.is_set():
             await asyncio.wait([task], timeout=FINISH_WITHIN)
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end(task)
         LEADER.set(0)
         log.info("leadership_ended")
     if not task.cancelled() and (error := _beside_lost(task.exception())) is not None:
@@ -92,14 +94,15 @@ async def _hold(pool: Pool, lease: Lease) -> int | None:
     try:
         async with asyncio.timeout(RENEW_EVERY):
             return await lease.hold(pool, LEASE_SECONDS)
-    except DatabaseAway as error:
-        structlog.get_logger().warning("lease_not_renewed", error=str(error))
+    except (DatabaseAway, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        structlog.get_logger().warning("lease_not_renewed", reason=reason)
         return None
 
 
 async def _release(pool: Pool, lease: Lease) -> None:
     try:
-        async with asyncio.timeout(RENEW_EVERY):
+        async with asyncio.timeout(RELEASE_WITHIN):
             await lease.release(pool)
-    except DatabaseAway:
+    except (DatabaseAway, TimeoutError):
         structlog.get_logger().info("lease_left_to_end")

@@ -68,7 +68,7 @@ async def _write(
 ) -> None:
     """Rows and cursor, in one transaction."""
     said = [Said((DOMAIN, recording), saying) for call in calls for recording, saying in call.recordings.items()]
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await leadership.prove(connection)
         await call_rows.write(connection, account_id, [call_rows.row_of(call) for call in _latest(calls)], now)
         await merge_sayings(connection, account_id, said, now)

@@ -38,7 +38,7 @@ class Account:
 
 async def fall_due(pool: Pool, count: int, at: datetime) -> None:
     entry = Saying("call_log", "1", {"audio_content_uri": "https://media.example/audio"})
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await merge_sayings(connection, "42", [Said(("pbx", f"r{number}"), entry) for number in range(count)], at)
 
 

@@ -41,7 +41,7 @@ async def test_an_event_that_failed_ends_in_its_row_once_its_cause_is_mended_and
         return [letter.times for letter in await dead()] == [times]
 
     async def rows() -> int:
-        async with pool.acquire() as connection:
+        async with pool.transaction() as connection:
             count: int = await connection.fetchval(
                 "SELECT count(*) FROM recordings WHERE source_record_id = 'r-1' AND insights ? 'Summary'"
             )

@@ -104,7 +104,7 @@ async def row_of(pool: Pool) -> Row:
 
 async def tell_of(pool: Pool, uri: str, recording_id: str) -> None:
     said = [Said(("pbx", recording_id), Saying("call_log", "1", {"audio_content_uri": uri}))]
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await merge_sayings(connection, ACCOUNT, said, datetime.now(UTC) - timedelta(seconds=1))
 
 

@@ -12,7 +12,7 @@ from tests.integration.pooler import BOTH_WAYS
 
 
 async def prove(pool: Pool, leadership: Leadership) -> None:
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await leadership.prove(connection)
 
 

@@ -62,7 +62,7 @@ async def rows(pool: Pool, table: str = "recordings") -> list[dict[str, Any]]:
 
 
 async def tell(pool: Pool, *sayings: Saying, domain: str = "pbx", at: datetime = NOW) -> int:
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         return await merge_sayings(connection, "42", [Said((domain, "r1"), saying) for saying in sayings], at)
 
 
@@ -235,7 +235,7 @@ async def test_a_failed_attempt_counts_and_is_due_later(pool: Pool, clock: Fixed
 
 
 async def test_announcing_takes_the_most_urgent_and_none_twice(pool: Pool) -> None:
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         for number in range(5):
             said = [Said(("pbx", f"r{number}"), ENTRY)]
             await merge_sayings(connection, "42", said, NOW - timedelta(minutes=number))
