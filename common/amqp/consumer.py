@@ -40,7 +40,7 @@ class Consumption(Generic[M]):
 
     kind: type[M]
     handle: Callable[[Sequence[M], Work], Awaitable[None]]
-    #: Errors that mean "what the handler needs is away for now".
+    #: Errors that mean "what the handler needs is away for now"; their text is logged.
     away: tuple[type[Exception], ...] = ()
     #: Handlers that run at the same time.
     concurrency: int = 1
@@ -155,7 +155,7 @@ async def _handle(consumption: Consumption[M], work: Work, messages: Sequence[M]
         try:
             await consumption.handle(messages, work)
         except consumption.away as error:
-            log.warning("handling_waited", error=type(error).__name__)
+            log.warning("handling_waited", error=type(error).__name__, reason=str(error))
             with work.waiting():
                 await asyncio.sleep(next(waits))
         except Exception as error:

@@ -133,7 +133,6 @@ async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio
         try:
             seconds = await once()
         except (RingCentralError, DatabaseAway) as error:
-            reason = str(error) if isinstance(error, RingCentralError) else type(error).__name__
-            structlog.get_logger().warning("clockwork_waited", what=name, reason=reason)
+            structlog.get_logger().warning("clockwork_waited", what=name, reason=str(error))
             seconds = max(RETRY_AFTER, pause_asked_by(error))
         await pause(seconds, stop)

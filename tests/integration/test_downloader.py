@@ -44,7 +44,7 @@ async def recording(simulator: Simulator, pool: Pool) -> dict[str, Any]:
 
 async def tell_of(pool: Pool, uri: str, recording_id: str, modified: str = "1") -> None:
     saying = Saying("call_log", modified, {"audio_content_uri": uri})
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         said = [Said(("pbx", recording_id), saying)]
         await merge_sayings(connection, "700100200", said, datetime.now(UTC) - timedelta(seconds=1))
 
@@ -192,6 +192,28 @@ async def test_a_database_that_is_slow_meanwhile_is_no_failed_attempt(
         await download()
 
     assert await pool.fetchval("SELECT audio_attempts FROM recordings") == 0
+
+
+async def test_a_database_that_is_full_at_the_end_costs_no_attempt_and_makes_no_second_object(
+    pool: Pool, download: Download, tmp_path: Path
+) -> None:
+    await pool.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$"
+    )
+    await pool.execute(
+        "CREATE TRIGGER fails BEFORE UPDATE ON recordings FOR EACH ROW"
+        " WHEN (NEW.audio_state = 'stored') EXECUTE FUNCTION fail()"
+    )
+    with pytest.raises(DatabaseAway, match="DiskFullError"):
+        await download()
+    assert (await download())["audio_attempts"] == 0  # again at once, as the loop does: its own claim lives.
+
+    await pool.execute("DROP FUNCTION fail CASCADE")
+    await pool.execute("UPDATE recordings SET audio_claimed_until = clock_timestamp(), audio_due_at = now()")
+    row = await download()
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("stored", 1)
+    assert len(files(tmp_path)) == 1
 
 
 async def test_a_stop_while_the_database_is_away_ends_all_the_same(
