@@ -13,7 +13,8 @@ STALLED_AFTER_SECONDS = 600.0
 class Work:
     """One piece of work in hand; whoever does it calls `progress` now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalled_after: float = STALLED_AFTER_SECONDS) -> None:
+        self._stalled_after = stalled_after
         self._moved = time.monotonic()
         self._waiting = False
 
@@ -33,7 +34,7 @@ class Work:
 
     def stalled(self) -> bool:
         """Whether nothing moved for too long."""
-        return not self._waiting and time.monotonic() - self._moved > STALLED_AFTER_SECONDS
+        return not self._waiting and time.monotonic() - self._moved > self._stalled_after
 
 
 @dataclass(slots=True)
@@ -41,12 +42,13 @@ class Health:
     """The health of one process: named conditions for readiness, work in hand for liveness."""
 
     conditions: dict[str, Callable[[], bool]] = field(default_factory=dict)
+    stalled_after: float = STALLED_AFTER_SECONDS
     _work: set[Work] = field(default_factory=set)
 
     @contextmanager
     def work(self) -> Iterator[Work]:
         """Register work in hand for as long as the block lasts."""
-        work = Work()
+        work = Work(self.stalled_after)
         self._work.add(work)
         try:
             yield work

@@ -58,9 +58,9 @@ class Handler:
 
 @asynccontextmanager
 async def consuming(
-    rabbitmq: RabbitMQ, publisher: Publisher, handler: Handler, **options: Any
+    rabbitmq: RabbitMQ, publisher: Publisher, handler: Handler, *, stalled_after: float = 600.0, **options: Any
 ) -> AsyncIterator[Health]:
-    stop, health = asyncio.Event(), Health()
+    stop, health = asyncio.Event(), Health(stalled_after=stalled_after)
     consumption = Consumption(InsightsReceived, handler, away=(DatabaseAwayError,), **options)
     task = asyncio.create_task(consume(rabbitmq.url, "test", consumption, publisher, health, stop))
     try:
@@ -229,3 +229,82 @@ async def test_what_lost_connections_had_delivered_does_not_add_up(
 
 def _connects(lines: Sequence[Any]) -> int:
     return sum(line["event"] == "broker_connected" and line.get("role") == "consumer" for line in lines)
+
+
+async def test_no_more_is_taken_than_can_be_handled(
+    rabbitmq: RabbitMQ, publisher: Publisher, taken: Takes, eventually: Any
+) -> None:
+    await publish(publisher, *range(20))
+    handler = Handler()
+    async with consuming(rabbitmq, publisher, handler, concurrency=2, batch=3) as health:
+        await eventually(lambda: _is(len(health._work) == 2))
+
+        assert len(await taken(QUEUE)) == 20 - 2 * 3
+
+        handler.gate.set()
+        await eventually(lambda: _is(len(handler.handled) == 2 * 3))
+
+
+async def test_a_handler_that_hangs_makes_liveness_fail_until_it_moves(
+    rabbitmq: RabbitMQ, publisher: Publisher, eventually: Any
+) -> None:
+    handler = Handler()
+    async with consuming(rabbitmq, publisher, handler, stalled_after=0.1) as health:
+        assert health.live()
+        await publish(publisher, 1)
+        await eventually(lambda: _is(not health.live()))
+
+        handler.gate.set()
+        await eventually(lambda: _is(handler.handled == [1] and health.live()))
+
+
+async def test_a_handler_that_waits_for_what_is_away_never_makes_liveness_fail(
+    rabbitmq: RabbitMQ, publisher: Publisher, eventually: Any
+) -> None:
+    # Given pauses that are longer than what counts as a stall
+    handler, stalled_after = Handler(away=True), 0.3
+    with capture_logs() as lines:
+        async with consuming(rabbitmq, publisher, handler, stalled_after=stalled_after) as health:
+            await publish(publisher, 1)
+            lives: list[bool] = []
+
+            async def waited_long() -> bool:
+                lives.append(health.live())
+                return _told(lines, "handling_waited") >= 5
+
+            await eventually(waited_long)
+            handler.away = False
+            handler.gate.set()
+            await eventually(lambda: _is(handler.handled))
+
+    assert all(lives)
+
+
+async def test_a_dead_letter_that_waits_for_the_broker_never_makes_liveness_fail(
+    rabbitmq: RabbitMQ, publisher: Publisher, taken: Takes, eventually: Any
+) -> None:
+    # Given a message that turns out to be bad while the broker is away, for longer than what counts as a stall
+    handler, lives = Handler(away=True), list[bool]()
+    with capture_logs() as lines:
+        async with consuming(rabbitmq, publisher, handler, stalled_after=0.5) as health:
+            await publish(publisher, 1)
+            await eventually(lambda: _is(_told(lines, "handling_waited")))
+            await asyncio.to_thread(rabbitmq.shut_down)
+            await eventually(lambda: _is(not publisher.connected))
+            handler.away, handler.broken = False, True
+            await eventually(lambda: _is(handler.failed))
+            starting = asyncio.create_task(asyncio.to_thread(rabbitmq.start))
+
+            async def buried() -> bool:
+                lives.append(health.live())
+                return _told(lines, "message_dead_lettered") > 0
+
+            await eventually(buried)
+            await starting
+
+    assert all(lives)
+    assert {message.body for message in await taken(DEAD)} == {b"1"}
+
+
+def _told(lines: Sequence[Any], event: str) -> int:
+    return sum(line["event"] == event for line in lines)

@@ -180,6 +180,23 @@ async def test_an_object_that_is_gone_right_after_its_write_is_a_fault_of_the_st
     assert row["audio_reason"] == "the object is not there right after it was written"
 
 
+async def test_a_defect_of_ours_counts_as_an_attempt_with_its_type_as_the_reason_and_is_raised(
+    download: Download, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def defect(_storage: FileStorage, _name: str) -> ObjectFacts:
+        raise KeyError("secret of a call")
+
+    monkeypatch.setattr(FileStorage, "head", defect)
+
+    with pytest.raises(KeyError):
+        await download()
+
+    row = await pool.fetchrow("SELECT * FROM recordings")
+    assert row is not None
+    assert (row["audio_state"], row["audio_attempts"], row["audio_reason"]) == ("pending", 1, "unexpected KeyError")
+    assert row["audio_due_at"] > datetime.now(UTC)
+
+
 async def test_a_database_that_is_slow_meanwhile_is_no_failed_attempt(
     pool: Pool, download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
