@@ -1,10 +1,11 @@
 # Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check conformance format lock bench-memory bench-storms bench-budget image compose-demo clean
+.PHONY: help setup demo test check audit conformance format lock bench-memory bench-storms bench-budget image compose-demo clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What `make conformance` alone needs lies apart: nothing of ours may come to depend on it.
 CONFORMANCE := .cache/conformance
+AUDIT := .cache/audit
 # RingCentral's own file is no part of this project; name another place with RINGCENTRAL_OPENAPI=...
 RINGCENTRAL_OPENAPI ?= $(wildcard ../shared/rc-openapi-subset.yml)
 
@@ -25,6 +26,16 @@ check: setup ## formatting, lint, types and import contracts
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
+
+audit: setup ## locks, installed files and licences; known vulnerabilities, where there is a network
+	@$(MAKE) --silent $(AUDIT)/stamp || echo "audit: pip-audit could not be installed"
+	@$(PYTHON) tools/audit.py
+
+$(AUDIT)/stamp: requirements/audit.txt | setup
+	@rm -rf $(AUDIT)
+	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
+		install --target $(AUDIT) --require-hashes -r requirements/audit.txt
+	@touch $@
 
 conformance: setup $(CONFORMANCE)/stamp ## hold client and simulator against RingCentral's OpenAPI file and SDK
 	@PYTHONPATH=$(CONFORMANCE) $(PYTHON) -m pytest tests/unit/test_conformance*.py -q -p no:cacheprovider
