@@ -71,7 +71,7 @@ async def archive_piece(pool: Pool, storage: Storage, clock: Clock) -> bool:
     piece = _Piece(pool, account_id, _begin_of(day), _begin_of(day + timedelta(days=1)))
     stored = await storage.put(name, piece.chunks(), content_type=_CONTENT_TYPE)
     await _demand_length(storage, name, stored.size)
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         told = (name, len(piece.digests), stored.size, stored.sha256, now)
         first = await connection.fetchval(sql["add"], account_id, day, number, *told) is not None
         if first:

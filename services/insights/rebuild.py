@@ -83,7 +83,7 @@ async def _restore_recording(pool: Pool, storage: Storage, clock: Clock, name: s
     there = await _is_there(storage, sidecar)
     key = (sidecar.account_id, sidecar.domain, sidecar.source_record_id)
     call, now = read_call(sidecar.call), clock.now()
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         if call is not None:
             await call_rows.write(connection, sidecar.account_id, [call_rows.row_of(call)], now)
         said = Said((sidecar.domain, sidecar.source_record_id), sidecar.known)

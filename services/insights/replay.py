@@ -87,7 +87,7 @@ async def _apply_page(pool: Pool, clock: Clock, events: Sequence[Understood]) ->
 async def _apply(pool: Pool, clock: Clock, events: Sequence[Understood]) -> int:
     """Rows and journal in one transaction; the rows that changed."""
     now, changed = clock.now(), 0
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         for account_id in sorted({event.entry.account_id for event in events}):
             said = [
                 Said((event.insights.domain, event.insights.source_record_id), event.insights.saying)

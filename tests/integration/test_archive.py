@@ -68,7 +68,7 @@ async def receive(pool: Pool, clock: SetClock, recording_id: str, at: datetime =
 async def store(pool: Pool, storage: FileStorage, recording_id: str) -> None:
     """As the downloader leaves a recording that the call log told of."""
     facts = {"audio_content_uri": "https://media.example/1", "from_name": "Somebody", "call_log_id": "c-1"}
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await merge_sayings(connection, ACCOUNT, [Said(("pbx", recording_id), Saying("call_log", "1", facts))], MORNING)
     name = f"{ACCOUNT}/pbx/2026/03/09/{recording_id}.mp3"
 

@@ -56,7 +56,7 @@ async def job(simulator: Simulator, pool: Pool) -> DownloadRecording:
     (found,) = (await simulator.truth())["recordings"]
     uri = f"{simulator.url}/restapi/v1.0/account/700100200/recording/{found['id']}/content"
     saying = Saying("call_log", "1", {"audio_content_uri": uri, "to_name": "Somebody"})
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         said = [Said(("pbx", found["id"]), saying)]
         await merge_sayings(connection, "700100200", said, datetime.now(UTC) - timedelta(seconds=1))
     return DownloadRecording("700100200", "pbx", found["id"])
