@@ -7,6 +7,7 @@ import sys
 import typer
 
 from cli.dead_letters import app as dead_letters
+from cli.ledger import ledger
 from cli.on_database import sentence_of
 from cli.rebuild import rebuild_rows
 from cli.replay import replay_journal
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(dead_letters)
 app.command("replay")(replay_journal)
 app.command("rebuild")(rebuild_rows)
+app.command()(ledger)
 
 
 @app.callback()

@@ -1,7 +1,6 @@
 """Dead letters as text: ids and history in the clear, everything else hidden unless it is asked for."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 from common.amqp.dead_letters import DeadLetter
@@ -53,10 +52,3 @@ def _ids_of(body: bytes) -> dict[str, str]:
     ids = {name: text_of(said.get(name)) for name in _ENVELOPE}
     ids |= {f"body.{name}": text_of(map_of(said.get("body")).get(name)) for name in _BODY}
     return {name: value[:_LONGEST] for name, value in ids.items() if value is not None}
-
-
-def lines_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as aligned columns of printable text."""
-    cells = [["".join(one if one.isprintable() else "?" for one in cell)[:_LONGEST] for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

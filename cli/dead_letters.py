@@ -14,7 +14,8 @@ from typing import Annotated, Final
 import structlog
 import typer
 
-from cli.dead_letter_text import description_of, lines_of
+from cli.dead_letter_text import description_of
+from cli.table import lines_of
 from common.amqp.connection import BROKER_AWAY, DECLARED_OTHERWISE
 from common.amqp.dead_letter_reading import BeingRead, alone, look_through, settle
 from common.amqp.dead_letters import DeadLetter

@@ -83,3 +83,11 @@ BUDGET_WAIT_SECONDS = Histogram(
     buckets=(0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60),
 )
 TOKENS_MINTED = Counter("ringvault_tokens_minted", "Access tokens asked of RingCentral.", registry=REGISTRY)
+LEDGER_CALLS = Gauge("ringvault_ledger_calls", "Calls of the last seven days; told by the leader.", registry=REGISTRY)
+LEDGER_RECORDINGS = Gauge(
+    "ringvault_ledger_recordings",
+    "Recordings of the last seven days by the cell that their audio, or their insights, are in; told by the leader. Of "
+    "each kind they add up to all.",
+    ["kind", "cell", "reason"],
+    registry=REGISTRY,
+)

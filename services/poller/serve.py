@@ -1,4 +1,4 @@
-"""What the poller holds open, and the leader's three loops."""
+"""What the poller holds open, and the leader's loops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,6 +34,7 @@ from common.telemetry.metrics import POLLS
 from services.poller.announce import DEFAULT_RATE, announce
 from services.poller.guard import Wanted, guard
 from services.poller.leadership import Leadership, lead
+from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
 from services.poller.pace import next_pause
 from services.poller.poll import poll
 
@@ -50,6 +51,7 @@ class PollerSettings(ProcessSettings, DatabaseSettings, BrokerSettings, RingCent
 
     poll_interval: Seconds = Field(300.0, description="longest pause between call-log polls in seconds")
     rc_webhook_address: HttpUrl | None = Field(None, description="public URL of the receiver's endpoint")
+    ledger_time_zone: str = Field("UTC", description="the time zone of the ledger's days, as Europe/Berlin")
     rc_domains: Words = Field(("pbx",), min_length=1, description="domains whose insights are subscribed to")
 
 
@@ -75,6 +77,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
         await check_credentials(settings.amqp_url.get_secret_value(), "poller")
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
+        await choose_time_zone(pool, settings.rc_account_id, settings.ledger_time_zone)
         clockwork = Clockwork(settings, pool, publisher, client, clock)
 
         async def work(leadership: Leadership) -> None:
@@ -82,6 +85,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
                 group.create_task(_polls(clockwork, leadership, stop))
                 group.create_task(_announcements(clockwork, leadership, stop))
                 group.create_task(_guard(clockwork, stop))
+                group.create_task(_ledger(clockwork, stop))
 
         await lead(pool, Lease(f"poller of {settings.rc_account_id}"), stop, work)
 
@@ -125,6 +129,17 @@ async def _guard(clockwork: Clockwork, stop: asyncio.Event) -> None:
         return GUARD_EVERY
 
     await _repeat("guard", once, stop)
+
+
+async def _ledger(clockwork: Clockwork, stop: asyncio.Event) -> None:
+    async def once() -> float:
+        await tell_ledger(clockwork.pool, clockwork.client.account_id, clockwork.clock)
+        return TELL_EVERY
+
+    try:
+        await _repeat("ledger", once, stop)
+    finally:
+        silence_ledger()
 
 
 async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio.Event) -> None:
