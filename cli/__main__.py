@@ -8,6 +8,7 @@ import typer
 
 from cli.dead_letters import app as dead_letters
 from cli.ledger import ledger
+from cli.loss_clock import loss_clock
 from cli.on_database import sentence_of
 from cli.rebuild import rebuild_rows
 from cli.replay import replay_journal
@@ -27,6 +28,7 @@ app.add_typer(dead_letters)
 app.command("replay")(replay_journal)
 app.command("rebuild")(rebuild_rows)
 app.command()(ledger)
+app.command()(loss_clock)
 
 
 @app.callback()

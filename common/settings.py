@@ -59,6 +59,8 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0, le=36500)]
+Count = Annotated[int, Field(gt=0)]
 
 
 class Settings(BaseModel):
@@ -117,6 +119,15 @@ class RingCentralSettings(AccountSettings):
     rc_client_id: str = Field(min_length=1, description="the client id of the RingCentral app")
     rc_client_secret: SecretStr = Field(min_length=1, description="the client secret of the RingCentral app")
     rc_jwt: Secrets = Field(min_length=1, description="one JWT credential, or several with commas between")
+
+
+class RetentionSettings(Settings):
+    """How long RingCentral keeps recordings, and how many (facts 5): others for other plans, as 30 days with HIPAA."""
+
+    retention_automatic_days: Days = Field(90.0, description="days that automatic recordings are kept")
+    retention_automatic_cap: Count = Field(100_000, description="automatic recordings that an account keeps at most")
+    retention_on_demand_days: Days = Field(90.0, description="days that on-demand recordings are kept")
+    retention_on_demand_cap: Count = Field(200, description="on-demand recordings that an account keeps at most")
 
 
 class WebhookTokenSettings(Settings):

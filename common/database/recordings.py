@@ -10,6 +10,7 @@ import asyncpg
 from common.database.pool import Connection
 from common.database.statements import statements
 from common.merge import NO_AUDIO_IN_DOMAIN, Known, Saying, combine, merge
+from common.ringcentral.budget import Priority
 
 Key = tuple[str, str]
 """Domain and source record id: which recording of an account."""
@@ -25,8 +26,17 @@ class Said:
     saying: Saying | Known
 
 
-async def merge_sayings(connection: Connection, account_id: str, said: Sequence[Said], at: datetime) -> int:
+async def merge_sayings(
+    connection: Connection,
+    account_id: str,
+    said: Sequence[Said],
+    at: datetime,
+    *,
+    priority: Priority = Priority.LIVE,
+) -> int:
     """Merge what was said into the rows, inside the caller's transaction, and return how many rows changed.
+
+    `priority` is that of fetching the audio, where this is the first to say that there is some.
 
     May run twice, and in any order: rows that learn nothing new are not touched.
     """
@@ -39,7 +49,7 @@ async def merge_sayings(connection: Connection, account_id: str, said: Sequence[
     rows = await connection.fetch(sql["lock"], account_id, domains, ids)
     changed = [row for row in (_merged(row, said) for row in rows) if row is not None]
     if changed:
-        await connection.execute(sql["write"], account_id, changed, at)
+        await connection.execute(sql["write"], account_id, changed, at, int(priority))
     return len(changed)
 
 

@@ -44,6 +44,8 @@ class Priority(enum.IntEnum):
     BACKFILL = 3
 
 
+#: Heavy requests a second until the first header has told: ten a minute (facts 6).
+DEFAULT_RATE: Final = 10 / 60
 #: Seconds from the grant to the answer's head; past them the request is given up.
 REQUEST_TIMEOUT: Final = 30.0
 #: Seconds after which a grant is too old to be used and goes back: a process that was frozen must not send on it. Above

@@ -91,3 +91,40 @@ LEDGER_RECORDINGS = Gauge(
     ["kind", "cell", "reason"],
     registry=REGISTRY,
 )
+FIRST_LOSS = Gauge(
+    "ringvault_first_loss_timestamp_seconds",
+    "When RingCentral drops the first recording that is not stored yet; absent when nothing waits. Told by the leader.",
+    ["retention_type"],
+    registry=REGISTRY,
+)
+RETENTION_KEPT = Gauge(
+    "ringvault_retention_kept",
+    "Recordings that RingCentral keeps, as far as its cap. Told by the leader.",
+    ["retention_type"],
+    registry=REGISTRY,
+)
+RETENTION_CAP = Gauge(
+    "ringvault_retention_cap", "How many RingCentral keeps at most.", ["retention_type"], registry=REGISTRY
+)
+RETENTION_FILLING = Gauge(
+    "ringvault_retention_filling_per_day",
+    "New recordings a day, which push the oldest out of a full cap. Told by the leader.",
+    ["retention_type"],
+    registry=REGISTRY,
+)
+LOSSES_EXPECTED = Gauge(
+    "ringvault_losses_expected",
+    "Recordings that are not stored and that no order can save with the present budget. Told by the leader.",
+    registry=REGISTRY,
+)
+AUDIO_WAITING = Gauge(
+    "ringvault_audio_waiting",
+    "Recordings to be fetched, and those that are probably lost already but are still tried. Told by the leader.",
+    ["chance"],
+    registry=REGISTRY,
+)
+CATCH_UP_SECONDS = Gauge(
+    "ringvault_catch_up_seconds",
+    "When everything that waits would be fetched with the present budget; +Inf when more comes than it allows.",
+    registry=REGISTRY,
+)

@@ -5,7 +5,8 @@ the two is announced again when its announcement is old.
 """
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -14,8 +15,9 @@ from common.amqp.publisher import NotConfirmed, Publisher
 from common.clock import Clock
 from common.database.pool import Pool
 from common.database.statements import statements
+from common.loss_clock import Span
 from common.messages import DownloadRecording
-from common.ringcentral.budget import Group
+from common.ringcentral.budget import DEFAULT_RATE, Group
 from common.ringcentral.client import RingCentral
 from common.telemetry.metrics import RECORDINGS_ANNOUNCED
 from services.poller.leadership import Leadership
@@ -28,12 +30,19 @@ MOST: Final = 200
 LEAST: Final = 10
 #: Jobs that are marked and published together: what a crash in between leaves waiting for its announcement to grow old.
 TOGETHER: Final = 20
-#: Requests a second until the first header has told: ten heavy ones a minute (facts 6).
-DEFAULT_RATE: Final = 10 / 60
 
 
-async def announce(client: RingCentral, pool: Pool, publisher: Publisher, clock: Clock, leadership: Leadership) -> int:
+async def announce(
+    client: RingCentral,
+    pool: Pool,
+    publisher: Publisher,
+    clock: Clock,
+    leadership: Leadership,
+    spans: Sequence[Span] = (),
+) -> int:
     """Fill the window with the most urgent due rows, and return how many jobs were confirmed.
+
+    `spans` are the loss clock's; without them nothing goes before live work, nor by what is lost earliest.
 
     May run at any time: rows whose announcement is young are left alone.
     """
@@ -48,7 +57,10 @@ async def announce(client: RingCentral, pool: Pool, publisher: Publisher, clock:
     while free > 0 and publisher.connected:
         async with pool.transaction() as connection:
             await leadership.prove(connection)
-            rows = await connection.fetch(sql["announce"], client.account_id, now, old, min(free, TOGETHER))
+            rows = await connection.fetch(
+                sql["announce"], client.account_id, now, old, min(free, TOGETHER), *_columns(spans)
+            )
+        rows.sort(key=lambda row: (row["rank"], row["place"]))
         jobs = [DownloadRecording(client.account_id, row["domain"], row["source_record_id"]) for row in rows]
         published = await asyncio.gather(*(_publish(publisher, job) for job in jobs))
         await _withdraw(pool, [job for job, done in zip(jobs, published, strict=True) if not done])
@@ -60,6 +72,14 @@ async def announce(client: RingCentral, pool: Pool, publisher: Publisher, clock:
         RECORDINGS_ANNOUNCED.inc(confirmed)
         structlog.get_logger().info("recordings_announced", jobs=confirmed, window=window)
     return confirmed
+
+
+def _columns(spans: Sequence[Span]) -> tuple[list[str], list[datetime], list[datetime]]:
+    return (
+        [span.retention_type for span in spans],
+        [span.lost_before for span in spans],
+        [span.urgent_before for span in spans],
+    )
 
 
 def window_size(rate: float) -> int:

@@ -12,10 +12,11 @@ from common.amqp.publisher import Publisher, open_publisher
 from common.amqp.ready import check_credentials
 from common.clock import Clock, SystemClock
 from common.database.leases import Lease
+from common.database.loss_clock import retentions_of
 from common.database.pool import DatabaseAway, Pool, open_pool
 from common.database.ready import wait_for_schema
 from common.pause import pause
-from common.ringcentral.budget import Group
+from common.ringcentral.budget import DEFAULT_RATE, Group
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.ringcentral.errors import RingCentralError, pause_asked_by
 from common.ringcentral.ready import wait_for_account
@@ -24,6 +25,7 @@ from common.settings import (
     DatabaseSettings,
     HttpUrl,
     ProcessSettings,
+    RetentionSettings,
     RingCentralSettings,
     Seconds,
     WebhookTokenSettings,
@@ -31,10 +33,11 @@ from common.settings import (
 )
 from common.telemetry.health import Health
 from common.telemetry.metrics import POLLS
-from services.poller.announce import DEFAULT_RATE, announce
+from services.poller.announce import announce
 from services.poller.guard import Wanted, guard
 from services.poller.leadership import Leadership, lead
 from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
+from services.poller.loss_clock import LossClock, silence
 from services.poller.pace import next_pause
 from services.poller.poll import poll
 
@@ -46,7 +49,9 @@ GUARD_EVERY: Final = 60.0
 RETRY_AFTER: Final = 5.0
 
 
-class PollerSettings(ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, WebhookTokenSettings):
+class PollerSettings(
+    ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, WebhookTokenSettings, RetentionSettings
+):
     """What the poller needs."""
 
     poll_interval: Seconds = Field(300.0, description="longest pause between call-log polls in seconds")
@@ -109,11 +114,18 @@ async def _polls(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Eve
 
 
 async def _announcements(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
+    retentions = retentions_of(clockwork.settings)
+    loss_clock = LossClock(clockwork.client, clockwork.pool, clockwork.clock, retentions)
+
     async def once() -> float:
-        await announce(clockwork.client, clockwork.pool, clockwork.publisher, clockwork.clock, leadership)
+        spans = await loss_clock.spans()
+        await announce(clockwork.client, clockwork.pool, clockwork.publisher, clockwork.clock, leadership, spans)
         return ANNOUNCE_EVERY
 
-    await _repeat("announce", once, stop)
+    try:
+        await _repeat("announce", once, stop)
+    finally:
+        silence()
 
 
 async def _guard(clockwork: Clockwork, stop: asyncio.Event) -> None:

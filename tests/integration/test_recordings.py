@@ -240,18 +240,21 @@ async def test_announcing_takes_the_most_urgent_and_none_twice(pool: Pool) -> No
             said = [Said(("pbx", f"r{number}"), ENTRY)]
             await merge_sayings(connection, "42", said, NOW - timedelta(minutes=number))
     announce = statements("recordings")["announce"]
+    no_spans: tuple[list[str], list[datetime], list[datetime]] = ([], [], [])
     old = NOW - timedelta(minutes=20)
 
-    first = await pool.fetch(announce, "42", NOW, old, 3)
-    second = await pool.fetch(announce, "42", NOW, old, 10)
-    third = await pool.fetch(announce, "42", NOW, old, 10)
-    later = await pool.fetch(announce, "42", NOW + timedelta(hours=1), NOW, 10)
+    first = await pool.fetch(announce, "42", NOW, old, 3, *no_spans)
+    second = await pool.fetch(announce, "42", NOW, old, 10, *no_spans)
+    third = await pool.fetch(announce, "42", NOW, old, 10, *no_spans)
+    later = await pool.fetch(announce, "42", NOW + timedelta(hours=1), NOW, 10, *no_spans)
 
     assert {row["source_record_id"] for row in first} == {"r4", "r3", "r2"}
     assert {row["source_record_id"] for row in second} == {"r1", "r0"}
     assert third == []
     assert later == []
-    assert len(await pool.fetch(announce, "42", NOW + timedelta(hours=1), NOW + timedelta(minutes=1), 10)) == 5
+    assert (
+        len(await pool.fetch(announce, "42", NOW + timedelta(hours=1), NOW + timedelta(minutes=1), 10, *no_spans)) == 5
+    )
 
 
 async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: FixedClock) -> None:

@@ -5,8 +5,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.ringcentral.budget import DEFAULT_RATE
 from services.downloader.schedule import STEPS, next_step
-from services.poller.announce import AHEAD, DEFAULT_RATE, LEAST, MOST, grows_old_after, window_size
+from services.poller.announce import AHEAD, LEAST, MOST, grows_old_after, window_size
 from services.poller.pace import next_pause
 
 

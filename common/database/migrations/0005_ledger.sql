@@ -1,4 +1,4 @@
--- The ledger: what there is of every recording, by day and extension.
+-- The ledger: what there is of every recording, by day and extension. And the order in which audio is fetched.
 
 -- When the bytes of a stored recording were last read back and found whole.
 ALTER TABLE recordings ADD COLUMN IF NOT EXISTS audio_verified_at timestamptz;
@@ -36,17 +36,31 @@ ALTER TABLE recordings
     ADD COLUMN audio_cell text NOT NULL
         GENERATED ALWAYS AS (audio_cell_of(audio_state, audio_verified_at, audio_reason)) STORED,
     ADD COLUMN insights_cell text NOT NULL
-        GENERATED ALWAYS AS (insights_cell_of(insights_state, insights_reason)) STORED;
+        GENERATED ALWAYS AS (insights_cell_of(insights_state, insights_reason)) STORED,
+    -- Which of RingCentral's limits on what it keeps is the recording's.
+    ADD COLUMN retention_type text NOT NULL
+        GENERATED ALWAYS AS (CASE recording_type WHEN 'OnDemand' THEN 'on_demand' ELSE 'automatic' END) STORED,
+    -- 1 live, or soon lost · 2 reconciliation · 3 backfill: also the priority in the rate-limit budget.
+    ADD COLUMN audio_priority smallint NOT NULL DEFAULT 1 CHECK (audio_priority BETWEEN 1 AND 3);
 
 -- Lists by time, and the ledger, which reads nothing but this index.
 DROP INDEX recordings_by_start;
 CREATE INDEX recordings_by_start ON recordings (account_id, started_at)
-    INCLUDE (extension_id, audio_cell, insights_cell);
+    INCLUDE (extension_id, audio_cell, insights_cell, retention_type);
 DROP INDEX calls_by_start;
 CREATE INDEX calls_by_start ON calls (account_id, started_at) INCLUDE (extension_id, deleted);
 -- Whether an extension has insights.
 CREATE INDEX IF NOT EXISTS recordings_with_insights ON recordings (account_id, extension_id, started_at)
     WHERE insights_state IN ('present', 'partial');
+
+-- What is due, by priority; what is not here yet, by when it will be lost; what is announced.
+DROP INDEX recordings_due;
+CREATE INDEX recordings_due ON recordings (account_id, audio_priority, audio_due_at)
+    WHERE audio_state IN ('pending', 'quarantined');
+CREATE INDEX recordings_by_loss ON recordings (account_id, retention_type, started_at, audio_due_at)
+    WHERE audio_state IN ('pending', 'quarantined');
+CREATE INDEX recordings_announced ON recordings (account_id, audio_announced_at, audio_due_at)
+    WHERE audio_state IN ('pending', 'quarantined') AND audio_announced_at IS NOT NULL;
 
 -- What the ledger is shown by: the poller writes its setting here, so that whoever queries the view need not know it.
 CREATE TABLE ledger_settings (

@@ -31,6 +31,7 @@ SET telephony_session_id = n.telephony_session_id, call_log_id = n.call_log_id, 
     audio_state = CASE WHEN r.audio_state = 'unknown' THEN n.audio_state ELSE r.audio_state END,
     audio_reason = CASE WHEN r.audio_state = 'unknown' THEN n.audio_reason ELSE r.audio_reason END,
     audio_due_at = CASE WHEN r.audio_state = 'unknown' AND n.audio_state = 'pending' THEN $3 ELSE r.audio_due_at END,
+    audio_priority = CASE WHEN r.audio_state = 'unknown' THEN $4 ELSE r.audio_priority END,
     updated_at = $3
 FROM jsonb_to_recordset($2) AS n (
     domain text, source_record_id text, telephony_session_id text, call_log_id text, title text, direction text,
@@ -43,22 +44,70 @@ WHERE r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.sourc
     AND r.audio_state <> 'erased' AND r.insights_state <> 'erased';
 
 -- name: announce
--- Mark the most urgent due rows as announced; an announcement that is old counts as none.
-WITH due AS MATERIALIZED ( -- once: as a plain subquery it may run once a row, and its limit with it
-    SELECT domain, source_record_id
-    FROM recordings
-    WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $2
-        AND (audio_announced_at IS NULL OR audio_announced_at < $3)
-        AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
-    ORDER BY audio_due_at
-    LIMIT $4
-    FOR UPDATE SKIP LOCKED
+-- Mark the most urgent due rows as announced; an announcement that is old counts as none. First what is lost soon, the
+-- earliest first, which is live work from then on; then live, reconciliation, and backfill, where what is lost earliest
+-- goes first; last what was lost already, as far as one can tell. $5 to $7 are spans of start times, one a type: what
+-- began before the first is lost, before the second lost soon. Each way is a few steps on its own index.
+WITH candidates AS MATERIALIZED (
+    SELECT DISTINCT ON (domain, source_record_id) domain, source_record_id, rank, place
+    FROM (
+        SELECT f.domain, f.source_record_id, 0 AS rank, extract(epoch FROM f.started_at - s.urgent_before) AS place
+        FROM unnest($5::text[], $6::timestamptz[], $7::timestamptz[])
+            AS s (retention_type, lost_before, urgent_before)
+        CROSS JOIN LATERAL (
+            SELECT domain, source_record_id, started_at
+            FROM recordings
+            WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined')
+                AND retention_type = s.retention_type AND started_at >= s.lost_before AND started_at < s.urgent_before
+                AND audio_due_at <= $2 AND (audio_announced_at IS NULL OR audio_announced_at < $3)
+                AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
+            ORDER BY started_at
+            LIMIT $4
+        ) f
+        UNION ALL
+        SELECT f.domain, f.source_record_id, CASE p.priority WHEN 3 THEN 4 ELSE p.priority END,
+            extract(epoch FROM f.audio_due_at)
+        FROM generate_series(1, 3) AS p (priority)
+        CROSS JOIN LATERAL (
+            SELECT domain, source_record_id, audio_due_at
+            FROM recordings
+            WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined')
+                AND audio_priority = p.priority
+                AND audio_due_at <= $2 AND (audio_announced_at IS NULL OR audio_announced_at < $3)
+                AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
+            ORDER BY audio_due_at
+            LIMIT $4
+        ) f
+        UNION ALL
+        SELECT f.domain, f.source_record_id, 3, extract(epoch FROM f.started_at - s.urgent_before)
+        FROM unnest($5, $6, $7) AS s (retention_type, lost_before, urgent_before)
+        CROSS JOIN LATERAL (
+            SELECT domain, source_record_id, started_at
+            FROM recordings
+            WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined')
+                AND retention_type = s.retention_type AND started_at >= s.urgent_before
+                AND audio_due_at <= $2 AND (audio_announced_at IS NULL OR audio_announced_at < $3)
+                AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
+            ORDER BY started_at
+            LIMIT $4
+        ) f
+    ) every_way
+    ORDER BY domain, source_record_id, rank, place
+), due AS MATERIALIZED ( -- what somebody else has in hand at this moment is left to him
+    SELECT r.domain, r.source_record_id, c.rank, c.place
+    FROM (SELECT * FROM candidates ORDER BY rank, place LIMIT $4) c
+    JOIN recordings r
+        ON r.account_id = $1 AND r.domain = c.domain AND r.source_record_id = c.source_record_id
+    WHERE r.audio_state IN ('pending', 'quarantined') AND r.audio_due_at <= $2
+        AND (r.audio_announced_at IS NULL OR r.audio_announced_at < $3)
+        AND (r.audio_claimed_until IS NULL OR r.audio_claimed_until < clock_timestamp())
+    FOR UPDATE OF r SKIP LOCKED
 )
 UPDATE recordings r
-SET audio_announced_at = $2
+SET audio_announced_at = $2, audio_priority = CASE due.rank WHEN 0 THEN 1 ELSE r.audio_priority END
 FROM due
 WHERE r.account_id = $1 AND r.domain = due.domain AND r.source_record_id = due.source_record_id
-RETURNING r.domain, r.source_record_id;
+RETURNING r.domain, r.source_record_id, due.rank, due.place;
 
 -- name: withdraw
 -- Take back announcements that the broker did not confirm.
