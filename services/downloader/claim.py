@@ -15,6 +15,7 @@ from common.clock import Clock
 from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.messages import DownloadRecording
+from common.ringcentral.budget import Priority
 from common.storage.interface import StoredObject
 from services.downloader.schedule import STEPS
 
@@ -40,6 +41,7 @@ class Claim:
     audio_upload_id: str | None
     attempts: int
     started_at: datetime
+    priority: Priority
     claim_id: uuid.UUID
     lost: bool = field(default=False)
 
@@ -138,6 +140,7 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
         audio_upload_id=row["audio_upload_id"],
         attempts=row["audio_attempts"],
         started_at=row["started_at"] or row["first_seen_at"],
+        priority=Priority(row["audio_priority"]),
         claim_id=claim_id,
     )
 

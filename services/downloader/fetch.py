@@ -11,9 +11,9 @@ from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOADED_BYTES
 
 
-def ask_for(uri: str) -> Ask:
+def ask_for(uri: str, priority: Priority) -> Ask:
     """The request for a recording's content, which is heavy (facts 5); compressed audio would hide its length."""
-    return Ask("GET", uri, Group.HEAVY, Priority.LIVE, headers={"Accept": "audio/*", "Accept-Encoding": "identity"})
+    return Ask("GET", uri, Group.HEAVY, priority, headers={"Accept": "audio/*", "Accept-Encoding": "identity"})
 
 
 def content_type_of(answer: httpx.Response) -> str:

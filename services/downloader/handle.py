@@ -153,7 +153,9 @@ async def _transfer(downloads: Downloads, claim: Claim, work: Work) -> tuple[Sto
     job = claim.job
     async with AsyncExitStack() as stack:
         with work.waiting():
-            answer = await stack.enter_async_context(downloads.client.stream(ask_for(claim.audio_content_uri)))
+            answer = await stack.enter_async_context(
+                downloads.client.stream(ask_for(claim.audio_content_uri, claim.priority))
+            )
         content_type = content_type_of(answer)
         name = await claim.fix_object(
             recording_object_name(job.account_id, job.domain, claim.started_at, job.source_record_id, content_type)

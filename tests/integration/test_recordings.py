@@ -14,9 +14,11 @@ from common.database.recordings import Said, merge_sayings
 from common.database.statements import statements
 from common.merge import Saying
 from common.messages import DownloadRecording, InsightsReceived
+from common.ringcentral.budget import Priority
 from common.storage.interface import StoredObject
 from common.telemetry.health import Work
 from services.downloader.claim import Claim, ClaimLost, take_claim
+from services.downloader.fetch import ask_for
 from services.insights.handle import handle
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -255,6 +257,19 @@ async def test_announcing_takes_the_most_urgent_and_none_twice(pool: Pool) -> No
     assert (
         len(await pool.fetch(announce, "42", NOW + timedelta(hours=1), NOW + timedelta(minutes=1), 10, *no_spans)) == 5
     )
+
+
+@pytest.mark.parametrize("priority", [Priority.LIVE, Priority.RECONCILE, Priority.BACKFILL])
+async def test_audio_is_asked_for_with_the_priority_that_made_it_due(
+    pool: Pool, clock: FixedClock, priority: Priority
+) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await merge_sayings(connection, "42", [Said(("pbx", "r1"), ENTRY)], NOW, priority=priority)
+    await tell(pool, Saying("call_log", "2027", {"audio_content_uri": "https://media.example/r2"}))
+
+    claim = await claimed(pool, clock)
+
+    assert ask_for(claim.audio_content_uri, claim.priority).priority == priority
 
 
 async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: FixedClock) -> None:

@@ -130,7 +130,7 @@ SET audio_claim = $4, audio_claimed_until = clock_timestamp() + make_interval(se
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
     AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $6
     AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
-RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, started_at, first_seen_at;
+RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, started_at, first_seen_at, audio_priority;
 
 -- name: postpone
 -- A job came too early, uncounted. A living claim holds the recording: it is due when that would end. Or it is not due
