@@ -1,6 +1,7 @@
 # Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance format lock bench-memory bench-storms bench-budget image compose-demo clean
+.PHONY: help setup demo test check audit conformance format lock bench-memory bench-storms bench-budget bench-scale image \
+	compose-demo clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What `make conformance` alone needs lies apart: nothing of ours may come to depend on it.
@@ -62,6 +63,9 @@ bench-storms: setup ## ten companies of 300 recordings under every fault at once
 
 bench-budget: setup ## how much of the rate limit several processes use together, and what is refused
 	@$(PYTHON) -m benchmarks.budget
+
+bench-scale: setup ## what each hot statement costs with up to five million recordings
+	@$(PYTHON) -m benchmarks.scale
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .

@@ -10,7 +10,11 @@ _BLOCK = re.compile(r"^-- name: (?P<name>\w+)\n(?P<body>.*?)(?=^-- name: |\Z)", 
 @functools.cache
 def statements(table: str) -> dict[str, str]:
     """The statements of `sql/{table}.sql` by name."""
-    text = resources.files("common.database").joinpath("sql", f"{table}.sql").read_text(encoding="utf-8")
+    return blocks_of(resources.files("common.database").joinpath("sql", f"{table}.sql").read_text(encoding="utf-8"))
+
+
+def blocks_of(text: str) -> dict[str, str]:
+    """The statements of such a file by name."""
     return {block["name"]: block["body"].strip() for block in _BLOCK.finditer(text)}
 
 

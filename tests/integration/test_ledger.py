@@ -91,15 +91,15 @@ called = st.builds(Called, accounts, extensions, times, st.booleans())
 async def test_every_recording_is_in_one_cell_of_its_day_and_extension(
     pool: Pool, recordings: list[Recorded], calls: list[Called], time_zone: str
 ) -> None:
-    async with pool.acquire() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
+    async with pool.transaction() as connection:
+        rows_of_the_example = connection.transaction()
+        await rows_of_the_example.start()
         await insert(connection, recordings, calls)
         for account_id in ("42", "43"):
             await connection.execute("INSERT INTO ledger_settings VALUES ($1, $2)", account_id, time_zone)
         rows = await connection.fetch("SELECT * FROM ledger")
         narrowed = await connection.fetch("SELECT * FROM ledger WHERE day BETWEEN '2025-03-09' AND '2025-10-26'")
-        await transaction.rollback()
+        await rows_of_the_example.rollback()
 
     assert found(rows) == expected(recordings, calls, ZoneInfo(time_zone))
     assert found(narrowed) == found([row for row in rows if row["day"] and within(row["day"])])
@@ -190,7 +190,7 @@ async def test_insights_are_expected_of_extensions_that_have_some_within_thirty_
         started_at = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)
         return Recorded("42", extension, started_at, "stored", False, "", state, None)
 
-    async with pool.acquire() as connection:
+    async with pool.transaction() as connection:
         rows = [on(0, "1", "absent"), on(30, "1", "present"), on(60, "1", "absent"), on(61, "1", "absent")]
         await insert(connection, [*rows, on(60, "1", "erased"), on(30, "2", "absent"), on(30, "1", "absent")], [])
 
@@ -206,7 +206,7 @@ async def test_insights_are_expected_of_extensions_that_have_some_within_thirty_
 
 
 async def test_a_reader_sees_only_what_policies_let_him_see(pool: Pool) -> None:
-    async with pool.acquire() as connection:
+    async with pool.transaction() as connection:
         await insert(connection, [Recorded("42", "1", None, "unknown", False, "", "absent", None)], [])
         await connection.execute("CREATE ROLE browser LOGIN PASSWORD 'browser'")
         await connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO browser")
@@ -240,7 +240,7 @@ async def test_the_metrics_tell_the_last_seven_days_of_one_account_without_an_ex
     failed = [Recorded("42", str(n), day, "failed", False, "", "absent", None) for n, day in enumerate(days)]
     other = Recorded("43", "1", days[-1], "failed", False, "", "absent", None)
     gone = Recorded("42", "1", days[-1], "unavailable", False, "older than the 90 days", "absent", None)
-    async with pool.acquire() as connection:
+    async with pool.transaction() as connection:
         await insert(connection, [*failed, other, gone], [Called("42", "1", days[-1], False)])
 
     await tell_ledger(pool, "42", NewYear())
@@ -286,7 +286,7 @@ async def test_the_command_prints_a_table_json_and_csv(pool: Pool, database_url:
         Recorded("42", "9", noon + timedelta(days=1), "pending", False, "", "unavailable", reasons[1]),
         Recorded("42", None, None, "unknown", False, "", "partial", None),
     ]
-    async with pool.acquire() as connection:
+    async with pool.transaction() as connection:
         await insert(connection, rows, [Called("42", "9", noon + timedelta(days=2), False)])
     await set_time_zone(pool, "42", "Asia/Kathmandu")
     span = ("--from", "2026-01-01", "--to", "2026-01-02")

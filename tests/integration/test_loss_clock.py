@@ -74,7 +74,7 @@ async def recorded(
         )
         for name, start in zip(ids, starts, strict=True)
     ]
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await merge_sayings(connection, "42", said, due_at, priority=priority)
 
 
@@ -108,7 +108,7 @@ async def test_the_clock_reads_age_cap_rate_and_what_waits(pool: Pool) -> None:
 
 
 async def test_other_domains_fill_no_cap(pool: Pool) -> None:
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         told = Saying("insights", "1", {"started_at": (NOW - HOUR).isoformat()})
         await merge_sayings(connection, "42", [Said(("rcv", "meeting"), told)], NOW)
 

@@ -263,7 +263,7 @@ async def test_announcing_takes_the_most_urgent_and_none_twice(pool: Pool) -> No
 async def test_audio_is_asked_for_with_the_priority_that_made_it_due(
     pool: Pool, clock: FixedClock, priority: Priority
 ) -> None:
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.transaction() as connection:
         await merge_sayings(connection, "42", [Said(("pbx", "r1"), ENTRY)], NOW, priority=priority)
     await tell(pool, Saying("call_log", "2027", {"audio_content_uri": "https://media.example/r2"}))
 

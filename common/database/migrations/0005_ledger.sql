@@ -49,6 +49,9 @@ CREATE INDEX recordings_by_start ON recordings (account_id, started_at)
     INCLUDE (extension_id, audio_cell, insights_cell, retention_type);
 DROP INDEX calls_by_start;
 CREATE INDEX calls_by_start ON calls (account_id, started_at) INCLUDE (extension_id, deleted);
+-- Lists of one extension, and of what is not stored.
+CREATE INDEX recordings_by_extension ON recordings (account_id, extension_id, started_at);
+CREATE INDEX recordings_not_stored ON recordings (account_id, audio_state, started_at) WHERE audio_state <> 'stored';
 -- Whether an extension has insights.
 CREATE INDEX IF NOT EXISTS recordings_with_insights ON recordings (account_id, extension_id, started_at)
     WHERE insights_state IN ('present', 'partial');
@@ -124,24 +127,24 @@ WITH RECURSIVE accounts (account_id) AS (
 SELECT s.account_id, s.day, s.time_zone, t.extension_id, t.kind, split_part(t.cell, ': ', 1) AS cell,
     nullif(split_part(t.cell, ': ', 2), '') AS reason, t.number, s.begins, s.ends
 FROM spans s CROSS JOIN LATERAL (
-    SELECT c.extension_id, 'calls' AS kind, 'all' AS cell, count(*) AS number
+    SELECT c.extension_id, 'calls' AS kind, 'all' AS cell, count(*)::integer AS number
     FROM calls c
     WHERE c.account_id = s.account_id AND NOT c.deleted AND c.started_at >= s.begins AND c.started_at < s.ends
     GROUP BY 1
     UNION ALL
-    SELECT c.extension_id, 'calls', 'all', count(*)
+    SELECT c.extension_id, 'calls', 'all', count(*)::integer
     FROM calls c
     WHERE s.day IS NULL AND c.account_id = s.account_id AND NOT c.deleted AND c.started_at IS NULL
     GROUP BY 1
     UNION ALL
-    SELECT g.extension_id, k.kind, k.cell, sum(g.number)::bigint
+    SELECT g.extension_id, k.kind, k.cell, sum(g.number)::integer
     FROM (
-        SELECT r.extension_id, r.audio_cell, r.insights_cell, count(*) AS number
+        SELECT r.extension_id, r.audio_cell, r.insights_cell, count(*)::integer AS number
         FROM recordings r
         WHERE r.account_id = s.account_id AND r.started_at >= s.begins AND r.started_at < s.ends
         GROUP BY 1, 2, 3
         UNION ALL
-        SELECT r.extension_id, r.audio_cell, r.insights_cell, count(*)
+        SELECT r.extension_id, r.audio_cell, r.insights_cell, count(*)::integer
         FROM recordings r
         WHERE s.day IS NULL AND r.account_id = s.account_id AND r.started_at IS NULL
         GROUP BY 1, 2, 3
@@ -155,36 +158,36 @@ CREATE VIEW ledger WITH (security_invoker = true) AS
 SELECT n.account_id, n.day, n.time_zone, n.extension_id, n.calls, n.recordings,
     n.audio_stored, n.audio_verified, n.audio_pending, n.audio_quarantined, n.audio_unavailable,
     n.audio_unavailable_by, n.audio_failed, n.audio_erased, n.audio_unknown,
-    CASE WHEN EXISTS (
+    CASE WHEN n.insights_present + n.insights_partial > 0 OR EXISTS (
         SELECT FROM recordings r
         WHERE r.account_id = n.account_id AND r.extension_id = n.extension_id
             AND r.insights_state IN ('present', 'partial')
             AND r.started_at >= n.begins - interval '30 days' AND r.started_at < n.ends + interval '30 days'
-    ) THEN n.recordings - n.insights_erased ELSE n.insights_present + n.insights_partial END AS insights_expected,
+    ) THEN n.recordings - n.insights_erased ELSE 0 END AS insights_expected,
     n.insights_present, n.insights_partial, n.insights_unavailable, n.insights_unavailable_by, n.insights_absent,
     n.insights_erased
 FROM (
     SELECT account_id, day, time_zone, extension_id, begins, ends,
-        coalesce(sum(number) FILTER (WHERE kind = 'calls'), 0)::bigint AS calls,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio'), 0)::bigint AS recordings,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'stored'), 0)::bigint AS audio_stored,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'verified'), 0)::bigint AS audio_verified,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'pending'), 0)::bigint AS audio_pending,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'quarantined'), 0)::bigint AS audio_quarantined,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'unavailable'), 0)::bigint AS audio_unavailable,
+        coalesce(sum(number) FILTER (WHERE kind = 'calls'), 0) AS calls,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio'), 0) AS recordings,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'stored'), 0) AS audio_stored,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'verified'), 0) AS audio_verified,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'pending'), 0) AS audio_pending,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'quarantined'), 0) AS audio_quarantined,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'unavailable'), 0) AS audio_unavailable,
         coalesce(jsonb_object_agg(reason, number) FILTER (WHERE kind = 'audio' AND cell = 'unavailable'), '{}')
             AS audio_unavailable_by,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'failed'), 0)::bigint AS audio_failed,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'erased'), 0)::bigint AS audio_erased,
-        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'unknown'), 0)::bigint AS audio_unknown,
-        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'present'), 0)::bigint AS insights_present,
-        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'partial'), 0)::bigint AS insights_partial,
-        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'unavailable'), 0)::bigint
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'failed'), 0) AS audio_failed,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'erased'), 0) AS audio_erased,
+        coalesce(sum(number) FILTER (WHERE kind = 'audio' AND cell = 'unknown'), 0) AS audio_unknown,
+        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'present'), 0) AS insights_present,
+        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'partial'), 0) AS insights_partial,
+        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'unavailable'), 0)
             AS insights_unavailable,
         coalesce(jsonb_object_agg(reason, number) FILTER (WHERE kind = 'insights' AND cell = 'unavailable'), '{}')
             AS insights_unavailable_by,
-        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'absent'), 0)::bigint AS insights_absent,
-        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'erased'), 0)::bigint AS insights_erased
+        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'absent'), 0) AS insights_absent,
+        coalesce(sum(number) FILTER (WHERE kind = 'insights' AND cell = 'erased'), 0) AS insights_erased
     FROM ledger_cells
     GROUP BY account_id, day, time_zone, extension_id, begins, ends
 ) n;

@@ -20,7 +20,7 @@ WHERE account_id = $1 AND (
 
 -- name: sums
 -- How many calls and recordings of the last days, to and with today, are in which cell.
-SELECT kind, cell, coalesce(reason, '') AS reason, sum(number)::bigint AS number
+SELECT kind, cell, coalesce(reason, '') AS reason, sum(number) AS number
 FROM ledger_cells
 WHERE account_id = $1 AND day > ($2::timestamptz AT TIME ZONE time_zone)::date - $3::integer
 GROUP BY 1, 2, 3;
