@@ -5,7 +5,6 @@ open uploads. No conditional puts, no `DeleteObjects`, no faith in an ETag (it i
 Storage and others ignore or refuse them.
 """
 
-import asyncio
 import contextlib
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -13,16 +12,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aioboto3
-import aiohttp
 from aiobotocore.config import AioConfig
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError
 
 from common.storage.interface import ObjectFacts, StorageError, StoredObject, nothing_to_check, nothing_to_note
 from common.storage.multipart import put_in_parts
 from common.storage.object_names import check_name
 from common.storage.parts import Parts
 from common.storage.round_trip import check_round_trip
-from common.storage.s3_refusals import refusal
+from common.storage.s3_requests import NotThereError, s3_request
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -40,19 +38,11 @@ CONNECT_SECONDS = 5.0
 #: Seconds without a byte of the answer; completing a large upload may take a server this long.
 ANSWER_SECONDS = 60.0
 
-#: Seconds for one request with its retries. aiohttp's own limits do not cover a server that stops reading the body;
-#: a part gets through in this time at 30 KB/s.
-REQUEST_SECONDS = 180.0
-
 #: Tries of one request: the library's standard mode, which backs off between them.
 TRIES = 3
 
 #: Connections at once: each stream needs one, and no process runs as many streams.
 CONNECTIONS = 100
-
-
-class _NotThereError(StorageError):
-    """404 for an object or an upload, not for the bucket; callers turn it into what it means to them."""
 
 
 class S3Storage:
@@ -84,7 +74,7 @@ class S3Storage:
             await put_in_parts(upload, parts, note_upload=note_upload, before_commit=before_commit)
         else:
             await before_commit()
-            async with _request(self._place, "a write"):
+            async with s3_request(self._place, "a write"):
                 await self._client.put_object(
                     Bucket=self._bucket, Key=key, Body=parts.current, ContentType=content_type
                 )
@@ -92,14 +82,14 @@ class S3Storage:
 
     async def read(self, name: str) -> AsyncGenerator[bytes, None]:
         try:
-            async with _request(self._place, "a read"):
+            async with s3_request(self._place, "a read"):
                 response = await self._client.get_object(Bucket=self._bucket, Key=self._key(name))
-        except _NotThereError:
+        except NotThereError:
             raise self._missing(name) from None
         body = response["Body"]
         async with body:
             while True:
-                async with _request(self._place, "a read"):
+                async with s3_request(self._place, "a read"):
                     chunk = await body.read(READ_BYTES)  # raises when the answer ends before its declared length.
                 if not chunk:
                     return
@@ -120,15 +110,17 @@ class S3Storage:
 
     async def head(self, name: str) -> ObjectFacts:
         try:
-            async with _request(self._place, "a look at an object"):
+            async with s3_request(self._place, "a look at an object"):
                 facts = await self._client.head_object(Bucket=self._bucket, Key=self._key(name))
-        except _NotThereError:
+        except NotThereError:
             raise self._missing(name) from None
+        if "ContentLength" not in facts:
+            raise StorageError(f"{self._place} does not tell how long an object is: look for a proxy before it.")
         return ObjectFacts(size=facts["ContentLength"], content_type=facts.get("ContentType"))
 
     async def delete(self, name: str) -> None:
-        with contextlib.suppress(_NotThereError):
-            async with _request(self._place, "a delete"):
+        with contextlib.suppress(NotThereError):
+            async with s3_request(self._place, "a delete"):
                 await self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
 
     async def abort(self, name: str, upload_id: str) -> None:
@@ -137,8 +129,8 @@ class S3Storage:
     async def open_uploads(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=self._prefix)
-        with contextlib.suppress(_NotThereError):  # rclone says so of a bucket that never had an upload.
-            async with _request(self._place, "a list of uploads"):
+        with contextlib.suppress(NotThereError):  # rclone says so of a bucket that never had an upload.
+            async with s3_request(self._place, "a list of uploads"):
                 async for page in pages:
                     found += [(upload["Key"], upload["UploadId"]) for upload in page.get("Uploads", [])]
         cut = len(self._prefix)
@@ -165,28 +157,28 @@ class _Upload:
         self._content_type = content_type
 
     async def begin(self) -> str:
-        async with _request(self._place, "the start of an upload"):
+        async with s3_request(self._place, "the start of an upload"):
             begun = await self._client.create_multipart_upload(
                 Bucket=self._bucket, Key=self._key, ContentType=self._content_type
             )
         return begun["UploadId"]
 
     async def send(self, upload_id: str, number: int, part: io.BytesIO) -> "CompletedPartTypeDef":
-        async with _request(self._place, "a part of an upload"):
+        async with s3_request(self._place, "a part of an upload"):
             answer = await self._client.upload_part(
                 Bucket=self._bucket, Key=self._key, UploadId=upload_id, PartNumber=number, Body=part
             )
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
     async def complete(self, upload_id: str, sent: "list[CompletedPartTypeDef]") -> None:
-        async with _request(self._place, "the end of an upload"):
+        async with s3_request(self._place, "the end of an upload"):
             await self._client.complete_multipart_upload(
                 Bucket=self._bucket, Key=self._key, UploadId=upload_id, MultipartUpload={"Parts": sent}
             )
 
     async def abandon(self, upload_id: str) -> None:
-        with contextlib.suppress(_NotThereError):
-            async with _request(self._place, "the abort of an upload"):
+        with contextlib.suppress(NotThereError):
+            async with s3_request(self._place, "the abort of an upload"):
                 await self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=upload_id)
 
 
@@ -224,34 +216,5 @@ async def open_s3(
         yield S3Storage(client, bucket=bucket, prefix=prefix, place=place)
 
 
-@contextlib.asynccontextmanager
-async def _request(place: str, doing: str) -> AsyncIterator[None]:
-    """One request with its retries: bounded in time, its failures told as `StorageError` without the library's own
-    texts, which may quote headers.
-    """
-    try:
-        async with asyncio.timeout(REQUEST_SECONDS):
-            yield
-    except ClientError as error:
-        status, code = _verdict(error)
-        kind = _NotThereError if status == 404 and code != "NoSuchBucket" else StorageError
-        raise kind(refusal(place, doing, status, code)) from None
-    except (NoCredentialsError, PartialCredentialsError):
-        raise StorageError(
-            f"{place} needs keys for {doing}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-        ) from None
-    except (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise StorageError(
-            f"{place} could not be reached for {doing} ({type(error).__name__}): "
-            "check AWS_ENDPOINT_URL_S3, the network and the server."
-        ) from None
-
-
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _verdict(error: ClientError) -> tuple[int, str]:
-    response = error.response
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status, str(response.get("Error", {}).get("Code") or response.get("Code") or "")

@@ -1,9 +1,10 @@
-"""The storages that keep one contract: a folder, and two S3 servers that differ where S3 servers do."""
+"""The storages that keep one contract: a folder, and S3 servers that differ where S3 servers do."""
 
 import copy
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,48 +12,96 @@ import pytest_asyncio
 
 from common.storage.interface import Storage
 from common.storage.open import open_storage
-from private_servers.s3 import MotoS3, RcloneS3
-from tests.contract.storage_servers import BUCKET, Opener, S3Server, open_on
+from common.storage.s3 import S3Storage
+from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
+from private_servers.swift import SwiftS3
+from tests.contract.certificate import make_certificate
+from tests.contract.storage_servers import BUCKET, Opener, open_on
+
+#: The fixtures below that are S3 servers.
+SERVERS = ["rclone", "rclone_tls", "moto", "swift", "supabase_like"]
+
+
+@dataclass
+class Opened:
+    """One storage on each server that was asked for: making a client takes longer than most tests."""
+
+    stack: AsyncExitStack
+    storages: dict[str, S3Storage] = field(default_factory=dict)
+
+    async def on(self, name: str, server: S3Server) -> S3Storage:
+        if name not in self.storages:
+            storage = await self.stack.enter_async_context(open_on(server, f"s3://{BUCKET}"))
+            assert isinstance(storage, S3Storage)
+            self.storages[name] = storage
+        return self.storages[name]
 
 
 @pytest.fixture(scope="session")
-def rclone_s3() -> Iterator[RcloneS3]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Iterator[RcloneS3]:
     with RcloneS3() as server:
         server.create_bucket(BUCKET)
         yield server
 
 
 @pytest.fixture(scope="session")
-def moto_s3() -> Iterator[MotoS3]:
+def rclone_tls(certificate: tuple[Path, Path]) -> Iterator[RcloneS3]:
+    """Checksums that the library adds by default show only over TLS, as a trailer that rclone and others refuse."""
+    with RcloneS3(certificate) as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoS3]:
     with MotoS3() as server:
         server.create_bucket(BUCKET)
         yield server
 
 
-@pytest.fixture(params=["rclone_s3", "moto_s3"])
-def s3_server(request: pytest.FixtureRequest) -> S3Server:
+@pytest.fixture(scope="session")
+def swift() -> Iterator[SwiftS3]:
+    with SwiftS3() as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def supabase_like() -> Iterator[SupabaseLikeS3]:
+    with SupabaseLikeS3() as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(params=SERVERS)
+def s3_server(request: pytest.FixtureRequest, trusted: None) -> S3Server:  # noqa: ARG001 - trusted by then
     server: S3Server = request.getfixturevalue(request.param)
     return server
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def rclone_storage(rclone_s3: RcloneS3) -> AsyncIterator[Storage]:
-    async with open_on(rclone_s3, f"s3://{BUCKET}") as opened:
-        yield opened
+@pytest.fixture
+def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our certificate is good for clients that are made now, as an operator would say it."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate[0]))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def moto_storage(moto_s3: MotoS3) -> AsyncIterator[Storage]:
-    async with open_on(moto_s3, f"s3://{BUCKET}") as opened:
-        yield opened
+async def opened() -> AsyncIterator[Opened]:
+    async with AsyncExitStack() as stack:
+        yield Opened(stack)
 
 
-@pytest.fixture(params=["folder", "rclone_storage", "moto_storage"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    """An empty place of each kind; the S3 clients are shared, because making one takes longer than most tests."""
+@pytest_asyncio.fixture(loop_scope="session", params=["folder", *SERVERS])
+async def opener(request: pytest.FixtureRequest, tmp_path: Path, opened: Opened, trusted: None) -> Opener:  # noqa: ARG001 - as above
+    """An empty place of each kind."""
     if request.param == "folder":
         return lambda: open_storage(f"file://{tmp_path}/objects")
-    shared = request.getfixturevalue(request.param)
+    shared = await opened.on(request.param, request.getfixturevalue(request.param))
     prefix = f"{uuid.uuid4().hex}/"
 
     def below_a_prefix() -> AbstractAsyncContextManager[Storage]:
@@ -65,5 +114,5 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def storage(opener: Opener) -> AsyncIterator[Storage]:
-    async with opener() as opened:
-        yield opened
+    async with opener() as one:
+        yield one

@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 from common.storage.interface import Storage
 from common.storage.open import open_storage
+from private_servers.s3 import S3Server
 
-#: The bucket that both servers have.
+#: The bucket that all servers have.
 BUCKET = "contract"
 
 MIB = 1024 * 1024
@@ -17,19 +17,6 @@ PART = 5 * MIB
 
 #: Opens one and the same empty place as often as asked, as several processes do.
 Opener = Callable[[], AbstractAsyncContextManager[Storage]]
-
-
-class S3Server(Protocol):
-    """What the tests need of either server."""
-
-    access_key: str
-    secret_key: str
-
-    @property
-    def endpoint_url(self) -> str: ...
-
-    @property
-    def region(self) -> str: ...
 
 
 def open_on(

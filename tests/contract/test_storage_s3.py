@@ -1,22 +1,14 @@
-"""What is said of S3 alone: refusals, servers that go away, prefixes, and TLS."""
+"""What is said of S3 alone: refusals, servers that go away, and prefixes."""
 
 import asyncio
 import re
-import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.storage.interface import StorageError
-from private_servers.s3 import RcloneS3
-from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, S3Server, chunks, content, open_on, read_all
+from private_servers.s3 import RcloneS3, S3Server
+from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, chunks, content, open_on
 
 #: One sentence: no line break, one full stop at its end (a colon or a comma may stand inside).
 SENTENCE = re.compile(r"The storage s3://\S+ at 127\.0\.0\.1:\d+ [^\n]+[^.]\.")
@@ -30,20 +22,20 @@ async def test_the_check_names_a_bucket_that_does_not_exist(s3_server: S3Server)
     assert SENTENCE.fullmatch(str(told.value))
 
 
-async def test_the_check_names_wrong_keys_without_repeating_them(rclone_s3: RcloneS3) -> None:
-    async with open_on(rclone_s3, f"s3://{BUCKET}", secret_key="a-wrong-secret") as storage:
+async def test_the_check_names_wrong_keys_without_repeating_them(rclone: RcloneS3) -> None:
+    async with open_on(rclone, f"s3://{BUCKET}", secret_key="a-wrong-secret") as storage:
         with pytest.raises(StorageError, match=r"403.*AWS_SECRET_ACCESS_KEY") as told:
             await storage.check()
 
     assert SENTENCE.fullmatch(str(told.value))
     assert "a-wrong-secret" not in str(told.value)
-    assert rclone_s3.access_key not in str(told.value)
+    assert rclone.access_key not in str(told.value)
     assert told.value.__suppress_context__  # the library's own text, which may quote headers, stays out of logs.
 
 
-async def test_a_server_that_is_not_there_is_told_of(rclone_s3: RcloneS3, unused_port: int) -> None:
+async def test_a_server_that_is_not_there_is_told_of(rclone: RcloneS3, unused_port: int) -> None:
     nowhere = f"http://user:password@127.0.0.1:{unused_port}"
-    async with open_on(rclone_s3, f"s3://{BUCKET}", endpoint_url=nowhere) as storage:
+    async with open_on(rclone, f"s3://{BUCKET}", endpoint_url=nowhere) as storage:
         with pytest.raises(StorageError, match="could not be reached") as told:
             await storage.head("x")
 
@@ -96,69 +88,8 @@ async def test_uploads_of_another_prefix_are_not_listed(s3_server: S3Server) -> 
         await putting
 
 
-async def test_objects_travel_over_tls_as_well(
-    rclone_s3: RcloneS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Checksums that the library adds by default show only over TLS, as a trailer that rclone and others refuse."""
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(make_certificate(tmp_path)))
-    async with (
-        tls_in_front_of(rclone_s3.port, tmp_path) as endpoint_url,
-        open_on(rclone_s3, f"s3://{BUCKET}/tls", endpoint_url=endpoint_url) as storage,
-    ):
-        for size in (3, PART + 1):
-            await storage.put("x", chunks(content(size)), content_type="audio/mpeg")
-            assert await read_all(storage, "x") == content(size)
-
-
 @pytest.fixture
 def unused_port() -> int:
     from private_servers.ports import free_ports
 
     return free_ports(1)[0]
-
-
-def make_certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-@asynccontextmanager
-async def tls_in_front_of(port: int, folder: Path) -> AsyncIterator[str]:
-    """A proxy that takes TLS off; the certificate lies in the folder."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pipe(reader, behind_writer), pipe(behind_reader, writer), return_exceptions=True)
-        for end in (writer, behind_writer):
-            end.close()
-
-    server = await asyncio.start_server(join, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"

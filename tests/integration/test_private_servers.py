@@ -18,7 +18,8 @@ from private_servers.pgbouncer import PgBouncer
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
 from private_servers.rabbitmq_files import RABBITMQ
-from private_servers.s3 import MotoS3, RcloneS3
+from private_servers.s3 import MotoS3, RcloneS3, S3Server
+from private_servers.swift import SwiftS3
 
 #: Seconds for something that happens within moments; only a failure waits so long.
 SOON = 20.0
@@ -38,13 +39,13 @@ async def ask(url: str, query: str) -> object:
         await connection.close()
 
 
-async def stored_and_read_back(server: RcloneS3 | MotoS3) -> bytes:
+async def stored_and_read_back(server: S3Server) -> bytes:
     async with s3_client(server) as s3:
         await s3.put_object(Bucket="recordings", Key="a/b.mp3", Body=b"sound")
         return await read(server)
 
 
-def s3_client(server: RcloneS3 | MotoS3, secret_key: str | None = None) -> "aioboto3.session.ClientCreatorContext":
+def s3_client(server: S3Server, secret_key: str | None = None) -> "aioboto3.session.ClientCreatorContext":
     return aioboto3.Session().client(
         "s3",
         endpoint_url=server.endpoint_url,
@@ -54,7 +55,7 @@ def s3_client(server: RcloneS3 | MotoS3, secret_key: str | None = None) -> "aiob
     )
 
 
-async def read(server: RcloneS3 | MotoS3) -> bytes:
+async def read(server: S3Server) -> bytes:
     async with s3_client(server) as s3:
         answer = await s3.get_object(Bucket="recordings", Key="a/b.mp3")
         body: bytes = await answer["Body"].read()
@@ -196,6 +197,20 @@ async def test_moto_stores_and_answers() -> None:
         s3_server.create_bucket("recordings")
         s3_server.create_bucket("recordings")
         assert await stored_and_read_back(s3_server) == b"sound"
+
+
+async def test_swift_keeps_objects_over_a_restart_and_refuses_a_wrong_secret() -> None:
+    with SwiftS3() as s3_server:
+        s3_server.create_bucket("recordings")
+        s3_server.create_bucket("recordings")
+        assert await stored_and_read_back(s3_server) == b"sound"
+
+        s3_server.restart()
+
+        assert await read(s3_server) == b"sound"
+        async with s3_client(s3_server, secret_key="made-up") as s3:
+            with pytest.raises(s3.exceptions.ClientError, match=r"SignatureDoesNotMatch|Forbidden"):
+                await s3.get_object(Bucket="recordings", Key="a/b.mp3")
 
 
 def test_servers_die_with_a_parent_that_is_killed_even_when_one_is_paused() -> None:
