@@ -144,11 +144,27 @@ class StorageSettings(Settings):
     aws_region: str = Field("us-east-1", description="the region of the bucket")
     aws_access_key_id: SecretStr | None = Field(None, description="the S3 access key")
     aws_secret_access_key: SecretStr | None = Field(None, description="the S3 secret key")
+    aws_request_checksum_calculation: Annotated[Literal["when_required", "when_supported"], Lower] = Field(
+        "when_required", description="when_supported for a bucket that wants checksums, as one with Object Lock does"
+    )
+    s3_server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        None, description="how the S3 server is to encrypt each object: AES256, aws:kms or aws:kms:dsse"
+    )
+    s3_sse_kms_key_id: str | None = Field(None, description="the key for aws:kms, when it is not the account's own")
+    s3_storage_class: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = Field(
+        None, description="the storage class of each object, such as STANDARD_IA"
+    )
 
     @model_validator(mode="after")
     def _keys_come_in_pairs(self) -> Self:
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _a_key_belongs_to_kms(self) -> Self:
+        if self.s3_sse_kms_key_id and not (self.s3_server_side_encryption or "").startswith("aws:kms"):
+            raise ValueError("S3_SSE_KMS_KEY_ID needs S3_SERVER_SIDE_ENCRYPTION=aws:kms or aws:kms:dsse")
         return self
 
 

@@ -121,6 +121,10 @@ class SupabaseLikeS3(S3Server):
     name: ClassVar[str] = "supabase-like-s3"
     polite_signal: ClassVar[signal.Signals] = signal.SIGKILL
 
+    def __init__(self, *, lists_uploads: bool = True, largest_body: int = 1 << 40) -> None:
+        super().__init__()
+        self._quirks = {"S3_LISTS_UPLOADS": str(int(lists_uploads)), "S3_LARGEST_BODY": str(largest_body)}
+
     def create_bucket(self, name: str) -> None:
         """May be called again."""
         ask(
@@ -133,7 +137,7 @@ class SupabaseLikeS3(S3Server):
         """Nothing is kept in files."""
 
     def _launch(self, folder: Path) -> Process:
-        environment = {**self._environment(folder), "S3_ACCESS_KEY": self.access_key}
+        environment = {**self._environment(folder), **self._quirks, "S3_ACCESS_KEY": self.access_key}
         script = Path(__file__).with_name("supabase_like.py")
         return Process([sys.executable, "-P", script, str(self.port)], folder=folder, env=environment)
 

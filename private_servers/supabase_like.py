@@ -10,7 +10,9 @@ A stand-in, not the real one; each quirk was measured on the real one or read in
 - the ETag of an upload in parts has no `-N`;
 - objects above 50 MB (small plans) are 413 EntityTooLarge, as soon as so many bytes have come.
 
-Objects lie in memory. Of a signature only the access key is looked at: S3_ACCESS_KEY.
+Objects lie in memory. Of a signature only the access key is looked at: S3_ACCESS_KEY. Two more quirks are those of
+other servers and of proxies: with S3_LISTS_UPLOADS=0 there is no list of open uploads, and S3_LARGEST_BODY is what one
+request may bring.
 """
 
 import hashlib
@@ -18,6 +20,7 @@ import os
 import re
 import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 from xml.sax.saxutils import escape
@@ -70,8 +73,10 @@ class SupabaseLike:
 
     namespace: ClassVar[str] = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
-    def __init__(self, access_key: str) -> None:
+    def __init__(self, access_key: str, *, lists_uploads: bool, largest_body: int) -> None:
         self._access_key = access_key
+        self._lists_uploads = lists_uploads
+        self._largest_body = largest_body
         self._buckets: dict[str, dict[str, Kept]] = {}
         self._uploads: dict[str, Upload] = {}
 
@@ -88,6 +93,9 @@ class SupabaseLike:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if f"Credential={self._access_key}/" not in request.headers.get("Authorization", ""):
             raise RefusedError(403, "AccessDenied")
+        if (request.content_length or 0) > self._largest_body:
+            await request.read()
+            raise RefusedError(413, "")
         bucket, _, key = request.path.removeprefix("/").partition("/")
         if not key:
             return await self._answer_of_bucket(request, bucket)
@@ -103,7 +111,7 @@ class SupabaseLike:
             case "PUT", _:
                 self._buckets.setdefault(bucket, {})
                 return web.Response()
-            case "GET", True:
+            case "GET", True if self._lists_uploads:
                 return self._list_uploads(bucket, request.query.get("prefix", ""))
             case _:
                 raise RefusedError(400, "InvalidRequest")  # DeleteObjects among them.
@@ -186,12 +194,17 @@ class SupabaseLike:
         return web.Response(text=text, content_type="application/xml")
 
 
-def application(access_key: str) -> web.Application:
+def application(settings: Mapping[str, str]) -> web.Application:
     """The server, to be run."""
     app = web.Application(client_max_size=2 * LARGEST_OBJECT)
-    app.router.add_route("*", "/{path:.*}", SupabaseLike(access_key).answer)
+    server = SupabaseLike(
+        settings["S3_ACCESS_KEY"],
+        lists_uploads=settings["S3_LISTS_UPLOADS"] == "1",
+        largest_body=int(settings["S3_LARGEST_BODY"]),
+    )
+    app.router.add_route("*", "/{path:.*}", server.answer)
     return app
 
 
 if __name__ == "__main__":
-    web.run_app(application(os.environ["S3_ACCESS_KEY"]), host="127.0.0.1", port=int(sys.argv[1]), print=None)
+    web.run_app(application(os.environ), host="127.0.0.1", port=int(sys.argv[1]), print=None)

@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, Literal, ParamSpec, TypeVar
 
@@ -49,8 +49,9 @@ class FileStorage:
         self._folder = folder
         self._place = f"The storage {folder}"
 
-    async def check(self) -> None:
-        await check_round_trip(self, self._place)
+    async def check(self) -> list[str]:
+        await check_round_trip(self, self._place, f"check-{uuid.uuid4().hex}")
+        return []
 
     async def put(
         self,
@@ -111,18 +112,17 @@ class FileStorage:
             with contextlib.suppress(_NotThereError):
                 await self._disk(_remove, partial)
 
+    async def abort_left(self, name: str) -> int:
+        target = self._path(name)
+        left = [upload_id for path, upload_id in await self._disk(_partials, target.parent.glob) if path == target]
+        for upload_id in left:
+            await self.abort(name, upload_id)
+        return len(left)
+
     async def open_uploads(self) -> list[tuple[str, str]]:
         """Walks the whole folder."""
-        return await self._disk(self._find_partials)
-
-    def _find_partials(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
-        for path in self._folder.rglob(".*.partial"):
-            match = _PARTIAL.fullmatch(path.name)
-            if match:
-                target = path.with_name(match["name"])
-                found.append((target.relative_to(self._folder).as_posix(), match["upload_id"]))
-        return found
+        found = await self._disk(_partials, self._folder.rglob)
+        return [(path.relative_to(self._folder).as_posix(), upload_id) for path, upload_id in found]
 
     async def _write(self, partial: Path, parts: Parts, note: Callable[[], Awaitable[None]]) -> None:
         async with self._opened(partial, "xb") as file:
@@ -164,6 +164,12 @@ class FileStorage:
 
 def _partial(target: Path, upload_id: str) -> Path:
     return target.parent / f".{target.name}.{upload_id}.partial"
+
+
+def _partials(look: Callable[[str], Iterable[Path]]) -> list[tuple[Path, str]]:
+    """The target and upload id of every temporary file that is found."""
+    matches = [(path, _PARTIAL.fullmatch(path.name)) for path in look(".*.partial")]
+    return [(path.with_name(match["name"]), match["upload_id"]) for path, match in matches if match]
 
 
 def _make_folder(folder: Path) -> None:

@@ -40,8 +40,12 @@ async def nothing_to_check() -> None:
 class Storage(Protocol):
     """Where objects go. One instance a process, opened and closed as an async context manager."""
 
-    async def check(self) -> None:
-        """Write, read and delete a small object; raises `StorageError` with one sentence that says what to mend."""
+    async def check(self) -> list[str]:
+        """Try all that will be asked of it, on small objects of its own, and leave nothing behind.
+
+        Raises `StorageError` with one sentence that says what to mend; returns a sentence for each thing it lacks that
+        one can do without.
+        """
 
     async def put(
         self,
@@ -83,6 +87,13 @@ class Storage(Protocol):
 
     async def abort(self, name: str, upload_id: str) -> None:
         """Abort an upload that `note_upload` told of; one that is not open any more is no error. May run twice."""
+
+    async def abort_left(self, name: str) -> int:
+        """Abort every open upload of this very object, noted or not; how many there were. May run twice.
+
+        For whoever alone may write the object: what is open then was left by somebody who is gone. A storage that does
+        not list uploads aborts none.
+        """
 
     async def open_uploads(self) -> list[tuple[str, str]]:
         """The (name, upload id) of every upload left open below the prefix."""

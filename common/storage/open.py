@@ -5,10 +5,12 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Unpack
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from common.storage.interface import Storage
 from common.storage.object_names import check_name
+from common.storage.s3_options import S3Options
 
 #: What S3 libraries take as a bucket's name; servers are stricter, each in its own way.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -17,32 +19,18 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 LONGEST_PREFIX = 400
 
 
-def open_storage(
-    url: str,
-    *,
-    endpoint_url: str | None = None,
-    region: str | None = None,
-    access_key: str | None = None,
-    secret_key: str | None = None,
-) -> AbstractAsyncContextManager[Storage]:
+def open_storage(url: str, **options: Unpack[S3Options]) -> AbstractAsyncContextManager[Storage]:
     """The storage of `s3://bucket/prefix` or `file:///folder`, to be entered once a process.
 
-    The other parameters are for S3 alone; without keys it looks in the places that every S3 tool looks in. Raises
-    `ValueError` with one sentence for a URL that is neither. Nothing is asked of the storage yet: see `Storage.check`.
+    The options are for S3 alone. Raises `ValueError` with one sentence for a URL that is neither. Nothing is asked of
+    the storage yet: see `Storage.check`.
     """
     parts = _split(url)
     if parts.scheme == "s3":
         from common.storage.s3 import open_s3  # loading its library takes a moment that a file system need not wait.
 
         bucket, prefix = _bucket_and_prefix(parts)
-        return open_s3(
-            bucket=bucket,
-            prefix=prefix,
-            endpoint_url=endpoint_url,
-            region=region,
-            access_key=access_key,
-            secret_key=secret_key,
-        )
+        return open_s3(bucket=bucket, prefix=prefix, options=options)
     return _open_folder(_folder(parts))
 
 

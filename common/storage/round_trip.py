@@ -1,7 +1,6 @@
 """The check that every storage makes of itself before a process takes work."""
 
-import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from common.storage.interface import Storage, StorageError
 
@@ -9,20 +8,28 @@ from common.storage.interface import Storage, StorageError
 PROBE = b"ringvault was here"
 
 
-async def check_round_trip(storage: Storage, place: str) -> None:
-    """Write, read, compare and delete a small object; raises `StorageError`.
+async def nothing_to_look_at(_name: str) -> None:
+    """For a storage whose objects have nothing but their bytes."""
 
-    The name is a new one each time, because several processes check one storage at once.
+
+async def check_round_trip(
+    storage: Storage, place: str, name: str, look: Callable[[str], Awaitable[None]] = nothing_to_look_at
+) -> None:
+    """Write, look at, read, compare and delete a small object; raises `StorageError`.
+
+    The name is a new one each time, because several processes check one storage at once. `look` is called while the
+    object is there.
     """
-    name = f"check/{uuid.uuid4().hex}"
-    await storage.put(name, _probe(), content_type="text/plain")
+    await storage.put(name, _probe(), content_type="audio/mpeg")
     try:
+        size = (await storage.head(name)).size
+        await look(name)
         found = b"".join([chunk async for chunk in storage.read(name)])
     except FileNotFoundError:
         raise StorageError(f"{place} does not have an object right after it was written: is it the same one?") from None
     finally:
         await storage.delete(name)
-    if found != PROBE:
+    if size != len(PROBE) or found != PROBE:
         raise StorageError(f"{place} gives back other bytes than were written: do not trust it with recordings.")
 
 

@@ -5,6 +5,8 @@ Status first, code second: servers agree on the status, while codes differ, are 
 
 import re
 
+MIB = 1024 * 1024
+
 #: Codes that tell more than their status does.
 _ADVICE_BY_CODE = {
     "NoSuchBucket": "the bucket does not exist: create it, or correct STORAGE_URL",
@@ -12,6 +14,12 @@ _ADVICE_BY_CODE = {
     "AuthorizationHeaderMalformed": "the server is in another region: correct AWS_REGION",
     "PermanentRedirect": "the bucket is in another region: correct AWS_REGION or AWS_ENDPOINT_URL_S3",
     "EntityTooLarge": "the object is larger than the server takes: raise its limit",
+    "EntityTooSmall": "the server wants larger parts than 5 MiB, which no S3 does: use another one",
+    "InvalidKey": "the server does not take the characters of the object's name: look at the prefix in STORAGE_URL",
+    "InvalidStorageClass": "the server has no such class: correct S3_STORAGE_CLASS",
+    "InvalidObjectState": "objects of this class cannot be read at once: choose another S3_STORAGE_CLASS",
+    "MissingContentLength": "the server takes no checksums: leave AWS_REQUEST_CHECKSUM_CALCULATION at when_required",
+    "NotImplemented": "the server cannot do that: leave out S3_SERVER_SIDE_ENCRYPTION and S3_STORAGE_CLASS",
     "NoSuchUpload": "the upload is not open any more: somebody else ended it",
 }
 
@@ -36,3 +44,12 @@ def refusal(place: str, doing: str, status: int, code: str) -> str:
     general = "the server is in trouble: try again later" if status >= 500 else "see the server's own log"
     advice = _ADVICE_BY_CODE.get(code) or _ADVICE_BY_STATUS.get(status) or general
     return f"{place} refused {doing} with {answer}: {advice}."
+
+
+def refusal_of_size(place: str, status: int, code: str, taken: int) -> str:
+    """The sentence when a server stops an upload in parts, of which it has taken so many bytes."""
+    answer = f"{status} {code}" if _CODE.fullmatch(code) else str(status)
+    return (
+        f"{place} refuses objects larger than {taken // MIB} MiB ({answer}): "
+        "raise the limit of the server, the project or the bucket."
+    )

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
 from common.storage.interface import StorageError
 from common.storage.s3_refusals import refusal
@@ -44,6 +44,11 @@ async def s3_request(place: str, doing: str) -> AsyncIterator[None]:
     except (NoCredentialsError, PartialCredentialsError):
         raise StorageError(
             f"{place} needs keys for {doing}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        ) from None
+    except SSLError:
+        raise StorageError(
+            f"{place} shows a certificate that is not trusted: check AWS_ENDPOINT_URL_S3, and name the file of its "
+            "authority in AWS_CA_BUNDLE."
         ) from None
     except (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise StorageError(

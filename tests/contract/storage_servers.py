@@ -4,9 +4,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Unpack
 
 from common.storage.interface import Storage
 from common.storage.open import open_storage
+from common.storage.s3_options import S3Options
 from private_servers.s3 import S3Server
 
 #: The bucket that all servers have.
@@ -19,16 +21,15 @@ PART = 5 * MIB
 Opener = Callable[[], AbstractAsyncContextManager[Storage]]
 
 
-def open_on(
-    server: S3Server, url: str, *, secret_key: str | None = None, endpoint_url: str | None = None
-) -> AbstractAsyncContextManager[Storage]:
-    return open_storage(
-        url,
-        endpoint_url=endpoint_url or server.endpoint_url,
-        region=server.region,
-        access_key=server.access_key,
-        secret_key=secret_key or server.secret_key,
-    )
+def open_on(server: S3Server, url: str, **options: Unpack[S3Options]) -> AbstractAsyncContextManager[Storage]:
+    usual: S3Options = {
+        "endpoint_url": server.endpoint_url,
+        "region": server.region,
+        "access_key": server.access_key,
+        "secret_key": server.secret_key,
+    }
+    merged: S3Options = {**usual, **options}
+    return open_storage(url, **merged)
 
 
 def content(size: int) -> bytes:

@@ -255,12 +255,43 @@ async def test_a_successor_aborts_exactly_the_noted_upload(opener: Opener) -> No
         assert await read_all(successor, "other.mp3") == content(PART + 1)
 
 
+async def test_what_is_left_open_of_an_object_is_aborted_and_what_lives_of_others_goes_on(opener: Opener) -> None:
+    async with opener() as storage, opener() as successor:
+        # Given two uploads of one object whose ids nobody noted, and those of two others with names alike
+        gate = Gate()
+        names = (NAME, NAME, f"{NAME}.mp3", "other.mp3")
+        uploads = [asyncio.create_task(_put_up_to_the_commit(storage, name, gate)) for name in names]
+        while len(await successor.open_uploads()) < len(names):  # noqa: ASYNC110 - a fact of the storage
+            await asyncio.sleep(0.01)
+
+        # When whoever alone may write that object aborts what is left of it, twice
+        assert await successor.abort_left(NAME) == 2
+        assert await successor.abort_left(NAME) == 0
+
+        # Then the others become whole objects, and that one none
+        assert sorted(name for name, _ in await successor.open_uploads()) == sorted(names[2:])
+        gate.open.set()
+        outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+        assert [isinstance(outcome, StorageError) for outcome in outcomes] == [True, True, False, False]
+        await assert_nothing_there(successor)
+        assert await read_all(successor, "other.mp3") == content(PART + 1)
+
+
+async def _put_up_to_the_commit(storage: Storage, name: str, gate: Gate) -> None:
+    await storage.put(name, chunks(content(PART + 1)), content_type="audio/mpeg", before_commit=gate)
+
+
+async def test_nothing_is_aborted_where_nothing_is_left(storage: Storage) -> None:
+    assert await storage.abort_left(NAME) == 0
+
+
 @pytest.mark.parametrize("upload_id", ["0" * 32, "../../x", "no-such-upload"])
 async def test_an_upload_that_is_not_open_can_be_aborted(storage: Storage, upload_id: str) -> None:
     await storage.abort(NAME, upload_id)
 
 
 async def test_the_check_passes_where_all_is_well_and_leaves_nothing(storage: Storage) -> None:
-    await asyncio.gather(storage.check(), storage.check())
+    lacking = await asyncio.gather(storage.check(), storage.check())
 
+    assert [*lacking] == [[], []]
     assert await storage.open_uploads() == []

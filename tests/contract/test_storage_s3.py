@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from common.storage.interface import StorageError
-from private_servers.s3 import RcloneS3, S3Server
+from common.storage.s3 import S3Storage
+from common.storage.s3_options import S3Options
+from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
+from private_servers.supabase_like import LARGEST_OBJECT
 from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, chunks, content, open_on
 
 #: One sentence: no line break, one full stop at its end (a colon or a comma may stand inside).
@@ -31,6 +34,107 @@ async def test_the_check_names_wrong_keys_without_repeating_them(rclone: RcloneS
     assert "a-wrong-secret" not in str(told.value)
     assert rclone.access_key not in str(told.value)
     assert told.value.__suppress_context__  # the library's own text, which may quote headers, stays out of logs.
+
+
+@pytest.mark.parametrize("server", ["rclone", "moto", "swift"])
+async def test_the_check_leaves_no_object(request: pytest.FixtureRequest, server: str) -> None:
+    async with open_on(request.getfixturevalue(server), f"s3://{BUCKET}/checked") as storage:
+        await storage.check()
+
+        assert isinstance(storage, S3Storage)
+        listed = await storage._client.list_objects_v2(Bucket=BUCKET, Prefix="checked/")
+        assert listed.get("Contents", []) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        (S3Options(server_side_encryption="AES256"), "S3_SERVER_SIDE_ENCRYPTION"),
+        (S3Options(storage_class="STANDARD_IA"), "S3_STORAGE_CLASS"),
+    ],
+)
+@pytest.mark.parametrize("server", ["swift", "supabase_like"])  # rclone says yes to everything.
+async def test_the_check_tells_of_a_header_that_the_server_ignores_or_refuses(
+    request: pytest.FixtureRequest, server: str, options: S3Options, setting: str
+) -> None:
+    async with open_on(request.getfixturevalue(server), f"s3://{BUCKET}", **options) as storage:
+        with pytest.raises(StorageError, match=setting) as told:
+            await storage.check()
+
+    assert SENTENCE.fullmatch(str(told.value))
+
+
+@pytest.mark.parametrize("size", [3, PART + 1])
+async def test_objects_have_the_encryption_and_the_class_that_are_set(moto: MotoS3, size: int) -> None:
+    options = S3Options(server_side_encryption="aws:kms", kms_key_id="our-key", storage_class="STANDARD_IA")
+    async with open_on(moto, f"s3://{BUCKET}/kept", **options) as storage:
+        assert await storage.check() == []
+
+        await storage.put("x", chunks(content(size)), content_type="audio/mpeg")
+
+        assert isinstance(storage, S3Storage)
+        facts = await storage.headers_of("x")
+        assert facts["ServerSideEncryption"] == "aws:kms"
+        assert facts["SSEKMSKeyId"] == "our-key"
+        assert facts["StorageClass"] == "STANDARD_IA"
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "why"), [("NO_SUCH", "no such class"), ("GLACIER", "cannot be read at once")]
+)
+async def test_the_check_tells_of_a_class_that_will_not_do(moto: MotoS3, storage_class: str, why: str) -> None:
+    async with open_on(moto, f"s3://{BUCKET}", storage_class=storage_class) as storage:
+        with pytest.raises(StorageError, match=f"{why}.*S3_STORAGE_CLASS") as told:
+            await storage.check()
+
+    assert SENTENCE.fullmatch(str(told.value))
+
+
+async def test_the_check_tells_of_checksums_that_the_server_does_not_take(rclone_tls: RcloneS3, trusted: None) -> None:  # noqa: ARG001
+    async with open_on(rclone_tls, f"s3://{BUCKET}", checksums="when_supported") as storage:
+        with pytest.raises(StorageError, match="AWS_REQUEST_CHECKSUM_CALCULATION at when_required") as told:
+            await storage.check()
+
+    assert SENTENCE.fullmatch(str(told.value))
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_of(rclone_tls: RcloneS3) -> None:
+    async with open_on(rclone_tls, f"s3://{BUCKET}") as storage:
+        with pytest.raises(StorageError, match=r"certificate.*AWS_CA_BUNDLE") as told:
+            await storage.check()
+
+    assert SENTENCE.fullmatch(str(told.value))
+
+
+async def test_the_check_tells_of_a_proxy_that_takes_no_whole_part() -> None:
+    with SupabaseLikeS3(largest_body=MIB) as server:
+        server.create_bucket(BUCKET)
+        async with open_on(server, f"s3://{BUCKET}") as storage:
+            with pytest.raises(StorageError, match=r"a part of an upload with 413: .*limit") as told:
+                await storage.check()
+
+            assert await storage.open_uploads() == []
+    assert SENTENCE.fullmatch(str(told.value))
+
+
+async def test_a_server_that_lists_no_uploads_will_do_but_is_told_of() -> None:
+    with SupabaseLikeS3(lists_uploads=False) as server:
+        server.create_bucket(BUCKET)
+        async with open_on(server, f"s3://{BUCKET}") as storage:
+            [lacking] = await storage.check()
+
+            assert await storage.abort_left("x") == 0
+    assert "does not list open uploads" in lacking
+    assert SENTENCE.fullmatch(lacking)
+
+
+async def test_an_object_larger_than_the_server_takes_is_refused_with_the_limit(supabase_like: SupabaseLikeS3) -> None:
+    async with open_on(supabase_like, f"s3://{BUCKET}/large") as storage:
+        with pytest.raises(StorageError, match=r"refuses objects larger than 50 MiB \(413 EntityTooLarge\)") as told:
+            await storage.put("x", chunks(bytes(LARGEST_OBJECT + PART)), content_type="audio/mpeg")
+
+        assert await storage.open_uploads() == []
+    assert SENTENCE.fullmatch(str(told.value))
 
 
 async def test_a_server_that_is_not_there_is_told_of(rclone: RcloneS3, unused_port: int) -> None:

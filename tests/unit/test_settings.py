@@ -162,3 +162,22 @@ def test_secrets_in_any_url_are_hidden_in_the_log() -> None:
 def test_a_broker_without_a_host_is_told() -> None:
     with pytest.raises(SettingsError, match=r"^AMQP_URL is not valid .*: give a URL that names a host"):
         read_settings(BrokerSettings, {"AMQP_URL": "amqp://"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"S3_SERVER_SIDE_ENCRYPTION": "rot13"}, "S3_SERVER_SIDE_ENCRYPTION is not valid"),
+        ({"S3_STORAGE_CLASS": "cold storage"}, "S3_STORAGE_CLASS is not valid"),
+        ({"AWS_REQUEST_CHECKSUM_CALCULATION": "never"}, "AWS_REQUEST_CHECKSUM_CALCULATION is not valid"),
+        ({"S3_SSE_KMS_KEY_ID": "k"}, "S3_SSE_KMS_KEY_ID needs S3_SERVER_SIDE_ENCRYPTION"),
+        ({"S3_SSE_KMS_KEY_ID": "k", "S3_SERVER_SIDE_ENCRYPTION": "AES256"}, "S3_SSE_KMS_KEY_ID needs"),
+    ],
+)
+def test_what_objects_are_to_have_is_looked_at_before_the_storage_is_asked(
+    settings: dict[str, str], fault: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(StorageSettings, {"STORAGE_URL": "s3://bucket", **settings})
+
+    assert str(caught.value).startswith(fault)

@@ -17,6 +17,10 @@ PLACE = "The storage s3://b at 127.0.0.1:1"
         (400, "AuthorizationHeaderMalformed", "AWS_REGION"),
         (413, "Whatever", "raise its limit"),
         (503, "SlowDown", "503 SlowDown: the server is in trouble: try again later"),
+        (400, "InvalidKey", "prefix in STORAGE_URL"),
+        (400, "EntityTooSmall", "larger parts than 5 MiB"),
+        (411, "MissingContentLength", "AWS_REQUEST_CHECKSUM_CALCULATION"),
+        (501, "NotImplemented", "S3_SERVER_SIDE_ENCRYPTION"),
         (418, "", "418: see the server's own log"),
     ],
 )
