@@ -18,7 +18,7 @@ from private_servers.ports import free_ports
 from private_servers.postgres import Postgres
 from private_servers.process import Process
 from private_servers.rabbitmq import RabbitMQ
-from private_servers.s3 import RcloneS3
+from private_servers.s3 import RcloneS3, S3Server
 
 SERVICES: Final = ("webhook", "insights", "poller", "downloader")
 #: The bucket, and the token of the subscription, of every private pipeline.
@@ -34,7 +34,7 @@ class Servers:
 
     rabbitmq: RabbitMQ
     postgres: Postgres
-    s3: RcloneS3 | None = None
+    s3: S3Server | None = None
     pooler: PgBouncer | None = None
 
     def database_url(self, name: str) -> str:

@@ -112,12 +112,11 @@ class FileStorage:
             with contextlib.suppress(_NotThereError):
                 await self._disk(_remove, partial)
 
-    async def abort_left(self, name: str) -> int:
+    async def abort_left(self, name: str, noted: str | None) -> None:  # noqa: ARG002 - it lists all there are.
         target = self._path(name)
-        left = [upload_id for path, upload_id in await self._disk(_partials, target.parent.glob) if path == target]
-        for upload_id in left:
-            await self.abort(name, upload_id)
-        return len(left)
+        for path, upload_id in await self._disk(_partials, target.parent.glob):
+            if path == target:
+                await self.abort(name, upload_id)
 
     async def open_uploads(self) -> list[tuple[str, str]]:
         """Walks the whole folder."""

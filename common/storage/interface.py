@@ -88,11 +88,11 @@ class Storage(Protocol):
     async def abort(self, name: str, upload_id: str) -> None:
         """Abort an upload that `note_upload` told of; one that is not open any more is no error. May run twice."""
 
-    async def abort_left(self, name: str) -> int:
-        """Abort every open upload of this very object, noted or not; how many there were. May run twice.
+    async def abort_left(self, name: str, noted: str | None) -> None:
+        """Abort every open upload of this very object: those that are listed, and the noted one. May run twice.
 
-        For whoever alone may write the object: what is open then was left by somebody who is gone. A storage that does
-        not list uploads aborts none.
+        For whoever alone may write the object, as a claim says: what is open then was left by somebody who is gone or
+        has lost it. Where uploads cannot be listed, only the noted one is aborted.
         """
 
     async def open_uploads(self) -> list[tuple[str, str]]:

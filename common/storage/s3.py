@@ -128,14 +128,13 @@ class S3Storage:
     async def abort(self, name: str, upload_id: str) -> None:
         await self.upload_of(name).abandon(upload_id)
 
-    async def abort_left(self, name: str) -> int:
+    async def abort_left(self, name: str, noted: str | None) -> None:
         try:
             left = await self.uploads_of(name)
         except RefusedError:  # `check` has told of a server that lists none.
-            return 0
-        for upload_id in left:
+            left = []
+        for upload_id in {*left, *filter(None, [noted])}:
             await self.abort(name, upload_id)
-        return len(left)
 
     async def open_uploads(self) -> list[tuple[str, str]]:
         cut = len(self._prefix)

@@ -140,8 +140,8 @@ async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
 async def _attempt(downloads: Downloads, claim: Claim, work: Work) -> StoredObject:
     try:
         async with claim.held(ATTEMPT_DEADLINE):
-            if claim.audio_upload_id and claim.audio_object:
-                await downloads.storage.abort(claim.audio_object, claim.audio_upload_id)
+            if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
+                await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
             stored, content_type = await _transfer(downloads, claim, work)
     except TimeoutError:
         raise StorageError("the attempt took longer than 15 minutes") from None

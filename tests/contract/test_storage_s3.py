@@ -11,7 +11,7 @@ from common.storage.s3 import S3Storage
 from common.storage.s3_options import S3Options
 from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
 from private_servers.supabase_like import LARGEST_OBJECT
-from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, chunks, content, open_on
+from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, Noted, chunks, content, open_on
 
 #: One sentence: no line break, one full stop at its end (a colon or a comma may stand inside).
 SENTENCE = re.compile(r"The storage s3://\S+ at 127\.0\.0\.1:\d+ [^\n]+[^.]\.")
@@ -122,8 +122,19 @@ async def test_a_server_that_lists_no_uploads_will_do_but_is_told_of() -> None:
         server.create_bucket(BUCKET)
         async with open_on(server, f"s3://{BUCKET}") as storage:
             [lacking] = await storage.check()
+            noted, gate = Noted(), Gate()
+            putting = asyncio.create_task(
+                storage.put(
+                    "x", chunks(content(PART + 1)), content_type="audio/mpeg", note_upload=noted, before_commit=gate
+                )
+            )
+            await gate.reached.wait()
 
-            assert await storage.abort_left("x") == 0
+            await storage.abort_left("x", noted.ids[0])
+            gate.open.set()
+
+            with pytest.raises(StorageError, match="NoSuchUpload"):
+                await putting
     assert "does not list open uploads" in lacking
     assert SENTENCE.fullmatch(lacking)
 

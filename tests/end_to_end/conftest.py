@@ -14,7 +14,7 @@ from demo.pipeline import BUCKET, Pipeline, Servers
 from private_servers.pgbouncer import PgBouncer
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
-from private_servers.s3 import RcloneS3
+from private_servers.s3 import MotoS3, RcloneS3
 from tests.end_to_end.facts import ACCOUNT, Rows, open_rows
 
 #: The database that is migrated once and copied for every test.
@@ -32,6 +32,13 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[RcloneS3]:
     with RcloneS3() as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoS3]:
+    with MotoS3() as server:
         server.create_bucket(BUCKET)
         yield server
 
@@ -62,11 +69,12 @@ def servers(request: pytest.FixtureRequest, rabbitmq: RabbitMQ, postgres: Postgr
 
 @pytest.fixture
 async def pipeline(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    """A pipeline whose services and simulator the test starts; audio goes to a folder, or with the parameter "s3" to
-    a prefix of its own on a real S3 server.
+    """A pipeline whose services and simulator the test starts; audio goes to a folder, or with the parameter "s3" or
+    "moto" to a prefix of its own on such an S3 server.
     """
-    if getattr(request, "param", "file") == "s3":
-        servers = replace(servers, s3=request.getfixturevalue("s3"))
+    storage = getattr(request, "param", "file")
+    if storage != "file":
+        servers = replace(servers, s3=request.getfixturevalue(storage))
     async with isolated(servers, tmp_path) as one:
         yield one
 
