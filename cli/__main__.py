@@ -12,6 +12,7 @@ from cli.loss_clock import loss_clock
 from cli.on_database import sentence_of
 from cli.rebuild import rebuild_rows
 from cli.replay import replay_journal
+from cli.verify import verify
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 #: The exit status for what a person must mend; 1 is left to the unexpected.
@@ -29,6 +30,7 @@ app.command("replay")(replay_journal)
 app.command("rebuild")(rebuild_rows)
 app.command()(ledger)
 app.command()(loss_clock)
+app.command()(verify)
 
 
 @app.callback()

@@ -29,6 +29,7 @@ from common.ringcentral.errors import (
 )
 from common.storage.interface import Storage, StorageError, StoredObject
 from common.storage.object_names import recording_object_name
+from common.storage.read_back import check_read_back
 from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
 from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
@@ -61,6 +62,7 @@ class Downloads:
     client: RingCentral
     storage: Storage
     clock: Clock
+    verify_after_store: bool = False
 
 
 async def handle(downloads: Downloads, messages: Sequence[DownloadRecording], work: Work) -> None:
@@ -173,6 +175,8 @@ async def _transfer(downloads: Downloads, claim: Claim, work: Work) -> tuple[Sto
         raise StorageError("the object is not there right after it was written") from None
     if facts.size != stored.size:
         raise StorageError(f"the storage holds {facts.size} bytes of {stored.size} that were written")
+    if downloads.verify_after_store:
+        await check_read_back(downloads.storage, name, stored, work.progress)
     return stored, content_type
 
 

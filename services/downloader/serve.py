@@ -42,6 +42,9 @@ class DownloaderSettings(ProcessSettings, DatabaseSettings, BrokerSettings, Ring
     journal_keep: Annotated[int, Field(ge=1)] | None = Field(
         None, description="days that Postgres keeps events which storage holds as well; without it, for ever"
     )
+    verify_after_store: bool = Field(
+        default=False, description="whether each object is read back and compared before its recording counts as stored"
+    )
 
 
 async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Event) -> None:
@@ -60,7 +63,7 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         await make_due_what_is_allowed_now(pool, clock, settings.rc_account_id, settings.rc_media_hosts)
         consumption = Consumption(
             kind=DownloadRecording,
-            handle=partial(handle, Downloads(pool, client, storage, clock)),
+            handle=partial(handle, Downloads(pool, client, storage, clock, settings.verify_after_store)),
             away=(DatabaseAway,),
             concurrency=settings.download_concurrency,
             grace=settings.grace_period,
