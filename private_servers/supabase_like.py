@@ -35,6 +35,9 @@ LARGEST_OBJECT = 50 * MIB
 #: What S3 takes as a part that is not the last.
 SMALLEST_PART = 5 * MIB
 
+#: Objects in one page of a list, as S3 gives them.
+LISTED_AT_ONCE = 1000
+
 KEY = re.compile(r"[A-Za-z0-9_/!.*'() &$@=;:+,?-]*")
 
 
@@ -111,10 +114,26 @@ class SupabaseLike:
             case "PUT", _:
                 self._buckets.setdefault(bucket, {})
                 return web.Response()
-            case "GET", True if self._lists_uploads:
+            case "GET", True if not self._lists_uploads:
+                raise RefusedError(501, "NotImplemented")
+            case "GET", True:
                 return self._list_uploads(bucket, request.query.get("prefix", ""))
+            case "GET", _:
+                return self._list_objects(bucket, request.query)
             case _:
                 raise RefusedError(400, "InvalidRequest")  # DeleteObjects among them.
+
+    def _list_objects(self, bucket: str, query: Mapping[str, str]) -> web.Response:
+        """A page of all objects whose keys begin alike, in order."""
+        prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
+        keys = sorted(key for key in self._bucket(bucket) if key.startswith(prefix) and key > after)
+        page, more = keys[:LISTED_AT_ONCE], len(keys) > LISTED_AT_ONCE
+        contents = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in page)
+        token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
+        return self._xml(
+            f"<ListBucketResult {self.namespace}><IsTruncated>{str(more).lower()}</IsTruncated>"
+            f"{token}{contents}</ListBucketResult>"
+        )
 
     def _list_uploads(self, bucket: str, prefix: str) -> web.Response:
         self._bucket(bucket)
