@@ -1,6 +1,6 @@
 """The ledger: how many calls and recordings there are, and in which cell, by day and extension.
 
-Every recording is in exactly one cell for its audio and in one for its insights; migration 0004 says in which.
+Every recording is in exactly one cell for its audio and in one for its insights; migration 0005 says in which.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,5 @@
 -- The ledger: what there is of every recording, by day and extension. And the order in which audio is fetched.
 
--- When the bytes of a stored recording were last read back and found whole.
-ALTER TABLE recordings ADD COLUMN IF NOT EXISTS audio_verified_at timestamptz;
-
 -- The kinds of reasons that the ledger counts by: few, whatever the sentences say. Read from left to right, the first
 -- that fits. A migration that changes this must rewrite the columns that are generated with it.
 CREATE FUNCTION reason_kind(reason text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
