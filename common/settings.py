@@ -5,6 +5,7 @@ fault, names the variable, and never repeats a value.
 """
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -55,6 +56,7 @@ def _url_of(*schemes: str) -> BeforeValidator:
 
 Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 HttpUrl = Annotated[str, BeforeValidator(_http_url)]
+SecretHttpUrl = Annotated[SecretStr, BeforeValidator(_http_url)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -222,12 +224,14 @@ def _sentence(kind: type[Settings], fault: dict[str, Any]) -> str:
 def _masked(value: object) -> object:
     if isinstance(value, tuple):
         return [_masked(item) for item in value]
-    if isinstance(value, Path):
+    if isinstance(value, Path | IPv4Network | IPv6Network):
         return str(value)
     secret = isinstance(value, SecretStr)
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     parts = urlsplit(text) if isinstance(text, str) and "://" in text else None
     if parts is not None and parts.hostname:  # a URL: say where it points, hide who asks and with what
         place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+        if secret and parts.scheme.startswith("http"):  # its path is the secret
+            return f"{parts.scheme}://{place}/***"
         return f"{parts.scheme}://{'***@' if secret or parts.username else ''}{place}{parts.path}"
     return "***" if secret else value

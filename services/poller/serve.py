@@ -23,11 +23,11 @@ from common.ringcentral.ready import wait_for_account
 from common.settings import (
     BrokerSettings,
     DatabaseSettings,
-    HttpUrl,
     ProcessSettings,
     RetentionSettings,
     RingCentralSettings,
     Seconds,
+    SecretHttpUrl,
     WebhookTokenSettings,
     Words,
 )
@@ -55,7 +55,9 @@ class PollerSettings(
     """What the poller needs."""
 
     poll_interval: Seconds = Field(300.0, description="longest pause between call-log polls in seconds")
-    rc_webhook_address: HttpUrl | None = Field(None, description="public URL of the receiver's endpoint")
+    rc_webhook_address: SecretHttpUrl | None = Field(
+        None, description="public URL of the receiver's endpoint, secret because its path may hold WEBHOOK_PATH_SECRET"
+    )
     ledger_time_zone: str = Field("UTC", description="the time zone of the ledger's days, as Europe/Berlin")
     rc_domains: Words = Field(("pbx",), min_length=1, description="domains whose insights are subscribed to")
 
@@ -134,7 +136,7 @@ async def _guard(clockwork: Clockwork, stop: asyncio.Event) -> None:
         structlog.get_logger().warning("no_subscription_wanted", missing="RC_WEBHOOK_ADDRESS")
         return
     token = settings.rc_webhook_token[0].get_secret_value() if settings.rc_webhook_token else None
-    wanted = Wanted(settings.rc_webhook_address, token, settings.rc_domains)
+    wanted = Wanted(settings.rc_webhook_address.get_secret_value(), token, settings.rc_domains)
 
     async def once() -> float:
         await guard(clockwork.client, clockwork.pool, clockwork.clock, wanted)

@@ -17,6 +17,8 @@ class Outcome(StrEnum):
     SPOOLED = "spooled"
     #: Genuine, but not about insights: accepted and forgotten.
     IGNORED = "ignored"
+    WRONG_NETWORK = "wrong_network"
+    WRONG_PATH = "wrong_path"
     WRONG_METHOD = "wrong_method"
     WRONG_MEDIA_TYPE = "wrong_media_type"
     TOO_LARGE = "too_large"
@@ -36,6 +38,8 @@ STATUS: Final = {
     Outcome.PUBLISHED: 200,
     Outcome.SPOOLED: 200,
     Outcome.IGNORED: 200,
+    Outcome.WRONG_NETWORK: 403,
+    Outcome.WRONG_PATH: 404,
     Outcome.WRONG_METHOD: 405,
     Outcome.WRONG_MEDIA_TYPE: 415,
     Outcome.TOO_LARGE: 413,

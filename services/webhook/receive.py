@@ -1,12 +1,13 @@
 """One request, from its head to its answer. The order of the checks is the point of this file.
 
-The token comes before the body, so that whoever has none costs us nothing and learns nothing. Only a handshake needs no
-token, no broker and no spool: RingCentral sends it while a subscription is being made.
+Network, path and token come before the body, so that whoever lacks one costs us nothing and learns nothing. Only a
+handshake needs no token, no broker and no spool: RingCentral sends it while a subscription is being made.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
@@ -17,17 +18,29 @@ from common.telemetry.metrics import WEBHOOK_ANSWER_SECONDS, WEBHOOK_REQUESTS
 from services.webhook.answers import Outcome, Refused, accept, refuse
 from services.webhook.authenticity import VALIDATION, demand_echoable, demand_token, echo_of
 from services.webhook.body import demand_size, first_bytes, whole_body
+from services.webhook.endpoint import PATH, demand_path
 from services.webhook.envelope import read_envelope
 from services.webhook.keep import ANSWER_WITHIN, Keeper
+from services.webhook.networks import Network, demand_network
 from services.webhook.refusals import Refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who may send: to which path, with one of which tokens, from where. `()` for tokens or networks lets everyone."""
+
+    path: str = field(default=PATH, repr=False)
+    tokens: Sequence[str] = field(default=(), repr=False)
+    networks: Sequence[Network] = ()
+    proxies: Sequence[Network] = ()
 
 
 class Receiver:
     """Answers the requests of one account's subscription."""
 
-    def __init__(self, account_id: str, tokens: Sequence[str], keeper: Keeper, clock: Clock) -> None:
+    def __init__(self, account_id: str, admission: Admission, keeper: Keeper, clock: Clock) -> None:
         self._account_id = account_id
-        self._tokens = tuple(tokens)
+        self._admission = admission
         self._keeper = keeper
         self._clock = clock
         self._refusals = Refusals()
@@ -50,6 +63,8 @@ class Receiver:
         return response
 
     async def _receive(self, request: web.Request, started: float) -> Outcome:
+        demand_network(request.remote, request.headers, self._admission.networks, self._admission.proxies)
+        demand_path(request.path, self._admission.path)
         if request.method != "POST":
             raise Refused(Outcome.WRONG_METHOD, "only POST is understood here")
         try:
@@ -57,8 +72,9 @@ class Receiver:
                 raw = await self._body(request)
         except TimeoutError:
             raise Refused(Outcome.TOO_SLOW, "the body did not arrive in time") from None
-        if raw is None:
-            return Outcome.HANDSHAKE
+        return Outcome.HANDSHAKE if raw is None else await self._keep(raw, started)
+
+    async def _keep(self, raw: bytes, started: float) -> Outcome:
         envelope = read_envelope(raw, self._account_id)
         outcome = Outcome.IGNORED
         if envelope.is_insights:
@@ -81,9 +97,9 @@ class Receiver:
             if not first:
                 demand_echoable(request.headers)
                 return None
-            demand_token(request.headers, self._tokens)
+            demand_token(request.headers, self._admission.tokens)
         else:
-            demand_token(request.headers, self._tokens)
+            demand_token(request.headers, self._admission.tokens)
             first = b""
         if request.content_type != "application/json":
             raise Refused(Outcome.WRONG_MEDIA_TYPE, "the media type is not application/json")

@@ -8,9 +8,8 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from services.webhook.endpoint import PATH
 from services.webhook.receive import Receiver
-
-PATH: Final = "/api/rc/webhook"
 
 #: Seconds for which an idle connection is kept, and for a new one to send its head: longer than the 60 s after which
 #: usual load balancers close theirs, so that they never send into a connection that we are closing.
@@ -23,7 +22,7 @@ _FINISH_WITHIN: Final = 5.0
 async def serve_endpoint(host: str, port: int, receiver: Receiver) -> AsyncIterator[int]:
     """Serve while the block lasts, then finish what is in hand; yields the port, which matters when 0 was asked for."""
     application = web.Application()
-    application.router.add_route("*", PATH, receiver.handle)
+    application.router.add_route("*", "/{path:.*}", receiver.handle)
     application.on_response_prepare.append(_trim)
     runner = web.AppRunner(
         application,

@@ -10,8 +10,9 @@ from common.clock import SystemClock
 from common.process import CannotStart
 from common.telemetry.health import Health
 from services.webhook.drain import drain, drained, look_after
+from services.webhook.endpoint import path_with
 from services.webhook.keep import Circuit, Keeper
-from services.webhook.receive import Receiver
+from services.webhook.receive import Admission, Receiver
 from services.webhook.server import serve_endpoint
 from services.webhook.settings import WebhookSettings
 from services.webhook.spool import Spool, SpoolUnusable, open_spool
@@ -19,7 +20,7 @@ from services.webhook.spool import Spool, SpoolUnusable, open_spool
 
 async def serve(settings: WebhookSettings, health: Health, stop: asyncio.Event) -> None:
     """Receive until `stop` is set; then finish what is in hand, drain the spool, and return within the grace period."""
-    if not settings.rc_webhook_token:
+    if not (settings.rc_webhook_token or settings.webhook_path_secret):
         structlog.get_logger().warning(
             "token_not_set", hint="set RC_WEBHOOK_TOKEN: without it everybody who knows the account id can send events"
         )
@@ -34,12 +35,11 @@ async def serve(settings: WebhookSettings, health: Health, stop: asyncio.Event) 
 
 
 async def _serve(settings: WebhookSettings, health: Health, stop: asyncio.Event, spool: Spool) -> None:
-    tokens = [token.get_secret_value() for token in settings.rc_webhook_token]
     circuit = Circuit()
     async with open_publisher(settings.amqp_url.get_secret_value(), "webhook") as publisher:
         keeper = Keeper(publisher, spool, circuit)
         health.conditions["the broker or the spool accepts events"] = keeper.accepts
-        receiver = Receiver(settings.rc_account_id, tokens, keeper, SystemClock())
+        receiver = Receiver(settings.rc_account_id, _admission(settings), keeper, SystemClock())
         tasks = [
             asyncio.create_task(drain(spool, publisher, circuit)),
             asyncio.create_task(look_after(spool, circuit)),
@@ -55,6 +55,15 @@ async def _serve(settings: WebhookSettings, health: Health, stop: asyncio.Event,
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+
+def _admission(settings: WebhookSettings) -> Admission:
+    return Admission(
+        path=path_with(settings.webhook_path_secret),
+        tokens=[token.get_secret_value() for token in settings.rc_webhook_token],
+        networks=settings.webhook_allowed_networks,
+        proxies=settings.webhook_trusted_proxies,
+    )
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:

@@ -1,8 +1,10 @@
 """Real servers for the whole run, each started when the first test asks for it."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import aio_pika
 import httpx
@@ -20,6 +22,7 @@ from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
 from services.poller.leadership import Leadership
 from simulator import Simulator
+from tests.integration.receiver_process import QUEUE, Takes
 from tests.integration.test_simulator_support import Receiver, listening, signed_in
 
 
@@ -93,7 +96,7 @@ async def publisher(rabbitmq: RabbitMQ) -> AsyncIterator[Publisher]:
 
 
 @pytest.fixture
-def taken(rabbitmq: RabbitMQ) -> Callable[[str], Awaitable[list[AbstractIncomingMessage]]]:
+def taken(rabbitmq: RabbitMQ) -> Takes:
     """Take all messages that are ready in a queue."""
 
     async def take(queue: str) -> list[AbstractIncomingMessage]:
@@ -135,3 +138,22 @@ async def http(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the simulator, which each module draws for itself."""
     async with signed_in(simulator) as client:
         yield client
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def arrived(taken: Takes) -> Callable[[set[int]], Awaitable[None]]:
+    """Wait until these events, and no others, have come out of the queue; duplicates are allowed."""
+
+    async def wait(numbers: set[int]) -> None:
+        found: set[int] = set()
+        while found != numbers:
+            found |= {json.loads(message.body)["body"]["n"] for message in await taken(QUEUE)}
+            assert found <= numbers
+            await asyncio.sleep(0.05)
+
+    return wait

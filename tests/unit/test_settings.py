@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.settings import BrokerSettings, RingCentralSettings, SettingsError, StorageSettings, read_settings
+from services.poller.serve import PollerSettings
 from services.webhook.settings import WebhookSettings
 
 ENOUGH = {"AMQP_URL": "amqp://user:pass-word@rabbit:5671/vhost", "RC_ACCOUNT_ID": "4711"}
@@ -49,6 +50,12 @@ def test_every_missing_setting_is_named_with_what_it_is() -> None:
         ("ADMIN_PORT", "-1"),
         ("GRACE_PERIOD", "0"),
         ("SPOOL_LIMIT_BYTES", "0"),
+        ("WEBHOOK_PATH_SECRET", "s3cret"),
+        ("WEBHOOK_PATH_SECRET", "s3cret/with-a-slash-in-it"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "s3cret"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "192.0.2.0/24,,198.51.100.0/24"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "192.0.2.1/24"),
+        ("WEBHOOK_TRUSTED_PROXIES", "192.0.2.0/33"),
         ("LOG_LEVEL", "s3cret"),
         ("LOG_FORMAT", "s3cret"),
     ],
@@ -59,6 +66,43 @@ def test_a_wrong_value_is_one_sentence_that_names_the_variable_and_not_the_value
     assert fault.startswith(f"{name} is not valid")
     assert fault.endswith(".")
     assert "s3cret" not in fault
+
+
+def test_the_network_that_is_none_is_told_by_its_place() -> None:
+    [fault] = faults({**ENOUGH, "WEBHOOK_ALLOWED_NETWORKS": "192.0.2.0/24, 198.51.100.1/24"})
+
+    assert "number 2 of the list is no network: write 192.0.2.0/24" in fault
+
+
+def test_networks_and_the_path_secret_may_be_set_and_only_the_secret_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("0123456789abcdef\n")
+    networks = {"WEBHOOK_ALLOWED_NETWORKS": "192.0.2.0/24, 2001:db8::/32", "WEBHOOK_TRUSTED_PROXIES": "10.0.0.7"}
+    environment = {**ENOUGH, **networks, "WEBHOOK_PATH_SECRET_FILE": str(tmp_path / "secret")}
+
+    settings = read_settings(WebhookSettings, environment)
+
+    assert settings.webhook_path_secret is not None
+    assert settings.webhook_path_secret.get_secret_value() == "0123456789abcdef"
+    shown = json.loads(json.dumps(settings.masked()))
+    assert shown["WEBHOOK_PATH_SECRET"] == "***"
+    assert shown["WEBHOOK_ALLOWED_NETWORKS"] == ["192.0.2.0/24", "2001:db8::/32"]
+    assert shown["WEBHOOK_TRUSTED_PROXIES"] == ["10.0.0.7/32"]
+
+
+@pytest.mark.parametrize("address", ["https://calls.example/api/rc/webhook/s3cret", "https://calls.example/h?k=s3cret"])
+def test_the_receivers_address_is_shown_without_what_its_path_may_hold(address: str) -> None:
+    environment = {
+        **ENOUGH,
+        "DATABASE_URL": "postgresql://localhost/x",
+        "RC_CLIENT_ID": "a",
+        "RC_CLIENT_SECRET": "b",
+        "RC_JWT": "c",
+        "RC_WEBHOOK_ADDRESS": address,
+    }
+    settings = read_settings(PollerSettings, environment)
+
+    assert "s3cret" not in json.dumps(settings.masked()) + repr(settings)
+    assert settings.masked()["RC_WEBHOOK_ADDRESS"] == "https://calls.example/***"
 
 
 def test_all_faults_are_told_at_once() -> None:

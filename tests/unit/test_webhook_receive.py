@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any, cast
 
 import pytest
@@ -16,8 +17,9 @@ from common.telemetry.metrics import REGISTRY
 from services.webhook import receive
 from services.webhook.answers import Outcome
 from services.webhook.body import BODY_LIMIT
+from services.webhook.endpoint import PATH
 from services.webhook.keep import Circuit, Keeper
-from services.webhook.receive import Receiver
+from services.webhook.receive import Admission, Receiver
 from services.webhook.spool import Spool
 
 TOKEN = "verification"
@@ -25,11 +27,17 @@ TOKEN = "verification"
 
 @pytest.fixture
 def receiver(broker: Any, spool: Spool, clock: Any) -> Receiver:
-    return Receiver("4711", [TOKEN], Keeper(broker, spool, Circuit()), clock)
+    return Receiver("4711", Admission(tokens=[TOKEN]), Keeper(broker, spool, Circuit()), clock)
 
 
 def request(
-    body: bytes | None = b"", *, method: str = "POST", ends: bool = True, token: str | None = TOKEN, **headers: str
+    body: bytes | None = b"",
+    *,
+    method: str = "POST",
+    path: str = PATH,
+    ends: bool = True,
+    token: str | None = TOKEN,
+    **headers: str,
 ) -> web.Request:
     """A request with its body, None for none at all; `ends=False`: more is said to come, and never does."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -45,7 +53,7 @@ def request(
     payload.feed_data(body or b"")
     if ends:
         payload.feed_eof()
-    return make_mocked_request(method, "/api/rc/webhook", headers=named, payload=payload)
+    return make_mocked_request(method, path, headers=named, payload=payload)
 
 
 def reason_of(response: web.Response) -> str:
@@ -140,6 +148,56 @@ async def test_a_charset_beside_the_media_type_does_not_matter(receiver: Receive
     event = request(b'{"event": "/a"}', Content_Type="application/json; charset=UTF-8")
 
     assert (await receiver.handle(event)).status == 200
+
+
+SECRET = "a-path-of-our-own"
+
+
+@pytest.mark.parametrize(
+    "path", [PATH, f"{PATH}/", f"{PATH}/{SECRET[:-1]}", f"{PATH}/{SECRET}/", f"/{SECRET}", "/", f"{PATH}/\ud800"]
+)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_with_a_secret_in_the_path_nothing_is_anywhere_else(
+    broker: Any, spool: Spool, clock: Any, path: str, method: str
+) -> None:
+    keeper = Keeper(broker, spool, Circuit())
+    receiver = Receiver("4711", Admission(f"{PATH}/{SECRET}", [TOKEN]), keeper, clock)
+
+    with capture_logs() as logs:
+        response = await receiver.handle(request(b"{}", method=method, path=path, Validation_Token="challenge"))
+
+    assert response.status == 404
+    assert "Validation-Token" not in response.headers
+    assert SECRET not in reason_of(response) + repr(logs)
+
+
+async def test_with_a_secret_in_the_path_a_handshake_and_an_event_are_answered_there(
+    broker: Any, spool: Spool, clock: Any, insights_event: Mapping[str, Any]
+) -> None:
+    keeper = Keeper(broker, spool, Circuit())
+    receiver = Receiver("4711", Admission(f"{PATH}/{SECRET}"), keeper, clock)
+
+    with capture_logs() as logs:
+        shake = await receiver.handle(request(None, path=f"{PATH}/{SECRET}", token=None, Validation_Token="e3e5"))
+        event = await receiver.handle(request(json.dumps(insights_event).encode(), path=f"{PATH}/{SECRET}"))
+
+    assert (shake.status, shake.headers["Validation-Token"], event.status) == (200, "e3e5", 200)
+    assert SECRET not in repr(logs)
+    assert SECRET not in repr(Admission(f"{PATH}/{SECRET}"))
+
+
+async def test_a_sender_from_elsewhere_is_refused_unread_whatever_he_knows(
+    broker: Any, spool: Spool, clock: Any, insights_event: Mapping[str, Any]
+) -> None:
+    admission = Admission(tokens=[TOKEN], networks=[ip_network("192.0.2.0/24")])
+    receiver = Receiver("4711", admission, Keeper(broker, spool, Circuit()), clock)
+    before = counted("wrong_network")
+
+    response = await receiver.handle(request(json.dumps(insights_event).encode(), X_Forwarded_For="192.0.2.1"))
+
+    assert response.status == 403
+    assert counted("wrong_network") == before + 1
+    assert broker.taken == []
 
 
 async def test_a_body_that_is_declared_too_large_is_refused_unread(receiver: Receiver) -> None:
