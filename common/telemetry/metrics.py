@@ -21,6 +21,15 @@ WEBHOOK_ANSWER_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=_ANSWER_SECONDS,
 )
+WEBHOOK_CONNECTIONS = Gauge(
+    "ringvault_webhook_connections", "Connections to the receiver's public port.", registry=REGISTRY
+)
+WEBHOOK_CONNECTIONS_CLOSED = Counter(
+    "ringvault_webhook_connections_closed",
+    "Connections that the receiver has closed: for another one, or because a head did not arrive in time.",
+    ["reason"],
+    registry=REGISTRY,
+)
 SPOOL_EVENTS = Gauge("ringvault_spool_events", "Events that wait in this process's spool.", registry=REGISTRY)
 SPOOL_OLDEST_SECONDS = Gauge(
     "ringvault_spool_oldest_seconds", "Age of the oldest event in this process's spool.", registry=REGISTRY

@@ -21,12 +21,16 @@ class Outcome(StrEnum):
     WRONG_PATH = "wrong_path"
     WRONG_METHOD = "wrong_method"
     WRONG_MEDIA_TYPE = "wrong_media_type"
+    #: A compressed body: RingCentral sends none, and a small one can be large.
+    WRONG_ENCODING = "wrong_encoding"
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
     MALFORMED = "malformed"
     TOKEN_MISSING = "token_missing"  # noqa: S105 - no secret but a label
     TOKEN_WRONG = "token_wrong"  # noqa: S105 - no secret but a label
     WRONG_ACCOUNT = "wrong_account"
+    #: There was no room in memory for one more body.
+    CROWDED = "crowded"
     #: Broker and spool are both unusable: the one answer that may lose an event.
     NOT_DURABLE = "not_durable"
     #: A fault of our own.
@@ -42,12 +46,14 @@ STATUS: Final = {
     Outcome.WRONG_PATH: 404,
     Outcome.WRONG_METHOD: 405,
     Outcome.WRONG_MEDIA_TYPE: 415,
+    Outcome.WRONG_ENCODING: 415,
     Outcome.TOO_LARGE: 413,
     Outcome.TOO_SLOW: 408,
     Outcome.MALFORMED: 400,
     Outcome.TOKEN_MISSING: 401,
     Outcome.TOKEN_WRONG: 403,
     Outcome.WRONG_ACCOUNT: 403,
+    Outcome.CROWDED: 503,
     Outcome.NOT_DURABLE: 503,
     Outcome.FAILED: 500,
 }
@@ -76,7 +82,9 @@ def refuse(refusal: Refused) -> web.Response:
     match refusal.outcome:
         case Outcome.WRONG_METHOD:
             response.headers["Allow"] = "POST"
-        case Outcome.NOT_DURABLE:
+        case Outcome.WRONG_ENCODING:
+            response.headers["Accept-Encoding"] = "identity"
+        case Outcome.NOT_DURABLE | Outcome.CROWDED:
             response.headers["Retry-After"] = str(RETRY_AFTER)
         case Outcome.TOO_SLOW:
             response.force_close()  # or the connection would go on waiting for the rest.

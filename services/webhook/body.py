@@ -5,6 +5,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import MultiMapping
 
 from services.webhook.answers import Outcome, Refused
 
@@ -31,6 +32,12 @@ async def whole_body(request: web.BaseRequest, first: bytes) -> bytes:
         demand_size(size)
         parts.append(part)
     return b"".join(parts)
+
+
+def demand_plain(headers: MultiMapping[str]) -> None:
+    """Raise `Refused` when the body is compressed: nothing here inflates, so that no small body becomes a large one."""
+    if any(value.strip().lower() not in {"", "identity"} for value in headers.getall("Content-Encoding", [])):
+        raise Refused(Outcome.WRONG_ENCODING, "the body is compressed; send it as it is")
 
 
 def demand_size(size: int | None) -> None:

@@ -7,6 +7,7 @@ handshake needs no token, no broker and no spool: RingCentral sends it while a s
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,12 +18,14 @@ from common.messages import InsightsReceived
 from common.telemetry.metrics import WEBHOOK_ANSWER_SECONDS, WEBHOOK_REQUESTS
 from services.webhook.answers import Outcome, Refused, accept, refuse
 from services.webhook.authenticity import VALIDATION, demand_echoable, demand_token, echo_of
-from services.webhook.body import demand_size, first_bytes, whole_body
+from services.webhook.body import BODY_LIMIT, demand_plain, demand_size, first_bytes, whole_body
+from services.webhook.connections import Connections
 from services.webhook.endpoint import PATH, demand_path
 from services.webhook.envelope import read_envelope
 from services.webhook.keep import ANSWER_WITHIN, Keeper
 from services.webhook.networks import Network, demand_network
 from services.webhook.refusals import Refusals
+from services.webhook.room import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,15 @@ class Admission:
 class Receiver:
     """Answers the requests of one account's subscription."""
 
-    def __init__(self, account_id: str, admission: Admission, keeper: Keeper, clock: Clock) -> None:
+    def __init__(
+        self, account_id: str, admission: Admission, keeper: Keeper, clock: Clock, connections: Connections
+    ) -> None:
         self._account_id = account_id
         self._admission = admission
         self._keeper = keeper
         self._clock = clock
+        self._connections = connections
+        self._room = Room()
         self._refusals = Refusals()
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -50,7 +57,8 @@ class Receiver:
         started = time.monotonic()
         log = structlog.get_logger()
         try:
-            outcome = await self._receive(request, started)
+            with self._connections.request(request.transport):
+                outcome = await self._receive(request, started)
             response = accept(outcome, echo_of(request.headers))
         except Refused as refusal:
             outcome, response = refusal.outcome, refuse(refusal)
@@ -67,12 +75,16 @@ class Receiver:
         demand_path(request.path, self._admission.path)
         if request.method != "POST":
             raise Refused(Outcome.WRONG_METHOD, "only POST is understood here")
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                raw = await self._body(request)
-        except TimeoutError:
-            raise Refused(Outcome.TOO_SLOW, "the body did not arrive in time") from None
-        return Outcome.HANDSHAKE if raw is None else await self._keep(raw, started)
+        async with AsyncExitStack() as room:
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    raw = await self._body(request, room)
+            except TimeoutError:
+                raise Refused(Outcome.TOO_SLOW, "the body did not arrive in time") from None
+            if raw is None:
+                return Outcome.HANDSHAKE
+            with self._connections.answering(request.transport):
+                return await self._keep(raw, started)
 
     async def _keep(self, raw: bytes, started: float) -> Outcome:
         envelope = read_envelope(raw, self._account_id)
@@ -89,8 +101,8 @@ class Receiver:
         )
         return outcome
 
-    async def _body(self, request: web.Request) -> bytes | None:
-        """The body of a request that may be here, or None for a handshake."""
+    async def _body(self, request: web.Request, room: AsyncExitStack) -> bytes | None:
+        """The body of a request that may be here, or None for a handshake. It has its room as long as that is open."""
         if VALIDATION in request.headers:
             # What it is, a challenge or the secret of an event, shows in whether anything follows.
             first = await first_bytes(request)
@@ -103,5 +115,10 @@ class Receiver:
             first = b""
         if request.content_type != "application/json":
             raise Refused(Outcome.WRONG_MEDIA_TYPE, "the media type is not application/json")
+        demand_plain(request.headers)
         demand_size(request.content_length)
+        # One that does not say its size may have the largest.
+        await room.enter_async_context(
+            self._room.taken(BODY_LIMIT if request.content_length is None else request.content_length)
+        )
         return await whole_body(request, first)

@@ -8,18 +8,29 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from services.webhook.connections import Connections
 from services.webhook.endpoint import PATH
+from services.webhook.listen import listening
 from services.webhook.receive import Receiver
 
-#: Seconds for which an idle connection is kept, and for a new one to send its head: longer than the 60 s after which
+#: Seconds for which an idle connection is kept, a new one without a first byte too: longer than the 60 s after which
 #: usual load balancers close theirs, so that they never send into a connection that we are closing.
 _KEEP_ALIVE: Final = 75.0
 #: Seconds that requests in hand may take at the end; the slowest answer takes 3.
 _FINISH_WITHIN: Final = 5.0
+#: Seconds in which the rest of a refused body is read and dropped, so that its sender gets to see the answer.
+_LINGER: Final = 5.0
+#: What a head may have: RingCentral sends about ten short headers, proxies add as many; none of them is known to reach
+#: a kilobyte. So the heads of 2,000 connections stay below 256 MiB, were all of them at their limit at one moment.
+_HEADERS: Final = 64
+_HEADER_BYTES: Final = 2048
+_TARGET_BYTES: Final = 2048
+#: Bytes of a body that aiohttp reads ahead of us; it stops at twice that. An ordinary event comes at once.
+_READ_AHEAD: Final = 64 * 1024
 
 
 @asynccontextmanager
-async def serve_endpoint(host: str, port: int, receiver: Receiver) -> AsyncIterator[int]:
+async def serve_endpoint(host: str, port: int, receiver: Receiver, connections: Connections) -> AsyncIterator[int]:
     """Serve while the block lasts, then finish what is in hand; yields the port, which matters when 0 was asked for."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.handle)
@@ -30,13 +41,19 @@ async def serve_endpoint(host: str, port: int, receiver: Receiver) -> AsyncItera
         logger=_quiet(),
         keepalive_timeout=_KEEP_ALIVE,
         shutdown_timeout=_FINISH_WITHIN,
+        lingering_time=_LINGER,
+        auto_decompress=False,
+        max_headers=_HEADERS,
+        max_field_size=_HEADER_BYTES,
+        max_line_size=_TARGET_BYTES,
+        read_bufsize=_READ_AHEAD,
     )
     await runner.setup()
+    assert runner.server is not None
     try:
-        await web.TCPSite(runner, host, port).start()
-        bound: int = runner.addresses[0][1]
-        structlog.get_logger().info("endpoint_opened", host=host, port=bound, path=PATH)
-        yield bound
+        async with listening(host, port, connections, runner.server) as bound:
+            structlog.get_logger().info("endpoint_opened", host=host, port=bound, path=PATH)
+            yield bound
     finally:
         await runner.cleanup()
 

@@ -9,6 +9,7 @@ from common.amqp.publisher import open_publisher
 from common.clock import SystemClock
 from common.process import CannotStart
 from common.telemetry.health import Health
+from services.webhook.connections import Connections, affordable
 from services.webhook.drain import drain, drained, look_after
 from services.webhook.endpoint import path_with
 from services.webhook.keep import Circuit, Keeper
@@ -36,16 +37,17 @@ async def serve(settings: WebhookSettings, health: Health, stop: asyncio.Event) 
 
 async def _serve(settings: WebhookSettings, health: Health, stop: asyncio.Event, spool: Spool) -> None:
     circuit = Circuit()
+    connections = Connections(affordable())
     async with open_publisher(settings.amqp_url.get_secret_value(), "webhook") as publisher:
         keeper = Keeper(publisher, spool, circuit)
         health.conditions["the broker or the spool accepts events"] = keeper.accepts
-        receiver = Receiver(settings.rc_account_id, _admission(settings), keeper, SystemClock())
+        receiver = Receiver(settings.rc_account_id, _admission(settings), keeper, SystemClock(), connections)
         tasks = [
             asyncio.create_task(drain(spool, publisher, circuit)),
             asyncio.create_task(look_after(spool, circuit)),
         ]
         try:
-            async with serve_endpoint(settings.http_host, settings.http_port, receiver):
+            async with serve_endpoint(settings.http_host, settings.http_port, receiver, connections):
                 await _until_stopped(stop, tasks)
                 over_at = asyncio.get_running_loop().time() + settings.grace_period
             with contextlib.suppress(TimeoutError):  # what is left stays on disk: the spool says how much.

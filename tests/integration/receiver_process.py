@@ -110,8 +110,11 @@ async def _read(process: asyncio.subprocess.Process, lines: list[dict[str, Any]]
 
 
 @asynccontextmanager
-async def receiving(rabbitmq: RabbitMQ, spool: Path, **settings: str) -> AsyncIterator[Receiver]:
-    """A receiver for the block's time; unless the block has ended it, it ends well."""
+async def receiving(
+    rabbitmq: RabbitMQ, spool: Path, *, descriptors: int | None = None, **settings: str
+) -> AsyncIterator[Receiver]:
+    """A receiver for the block's time, with so many descriptors; unless the block has ended it, it ends well."""
+    limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
     environment = {
         "AMQP_URL": rabbitmq.url,
         "RC_ACCOUNT_ID": "4711",
@@ -123,6 +126,7 @@ async def receiving(rabbitmq: RabbitMQ, spool: Path, **settings: str) -> AsyncIt
         **settings,
     }
     process = await asyncio.create_subprocess_exec(
+        *limited,
         sys.executable,
         "-m",
         "services.webhook",

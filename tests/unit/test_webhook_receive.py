@@ -17,6 +17,7 @@ from common.telemetry.metrics import REGISTRY
 from services.webhook import receive
 from services.webhook.answers import Outcome
 from services.webhook.body import BODY_LIMIT
+from services.webhook.connections import Connections
 from services.webhook.endpoint import PATH
 from services.webhook.keep import Circuit, Keeper
 from services.webhook.receive import Admission, Receiver
@@ -27,7 +28,7 @@ TOKEN = "verification"
 
 @pytest.fixture
 def receiver(broker: Any, spool: Spool, clock: Any) -> Receiver:
-    return Receiver("4711", Admission(tokens=[TOKEN]), Keeper(broker, spool, Circuit()), clock)
+    return Receiver("4711", Admission(tokens=[TOKEN]), Keeper(broker, spool, Circuit()), clock, Connections())
 
 
 def request(
@@ -150,6 +151,21 @@ async def test_a_charset_beside_the_media_type_does_not_matter(receiver: Receive
     assert (await receiver.handle(event)).status == 200
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP", "identity, gzip", "x"])
+async def test_a_compressed_body_is_refused_unread(receiver: Receiver, encoding: str) -> None:
+    asked = request(b"\x1f\x8b", ends=False, Content_Encoding=encoding)
+
+    response = await receiver.handle(asked)
+
+    assert (response.status, response.headers["Accept-Encoding"]) == (415, "identity")
+    assert await asked.content.readany() == b"\x1f\x8b"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+async def test_a_body_that_is_said_to_be_as_it_is_is_read(receiver: Receiver, encoding: str) -> None:
+    assert (await receiver.handle(request(b"{}", Content_Encoding=encoding))).status == 400
+
+
 SECRET = "a-path-of-our-own"
 
 
@@ -161,7 +177,7 @@ async def test_with_a_secret_in_the_path_nothing_is_anywhere_else(
     broker: Any, spool: Spool, clock: Any, path: str, method: str
 ) -> None:
     keeper = Keeper(broker, spool, Circuit())
-    receiver = Receiver("4711", Admission(f"{PATH}/{SECRET}", [TOKEN]), keeper, clock)
+    receiver = Receiver("4711", Admission(f"{PATH}/{SECRET}", [TOKEN]), keeper, clock, Connections())
 
     with capture_logs() as logs:
         response = await receiver.handle(request(b"{}", method=method, path=path, Validation_Token="challenge"))
@@ -175,7 +191,7 @@ async def test_with_a_secret_in_the_path_a_handshake_and_an_event_are_answered_t
     broker: Any, spool: Spool, clock: Any, insights_event: Mapping[str, Any]
 ) -> None:
     keeper = Keeper(broker, spool, Circuit())
-    receiver = Receiver("4711", Admission(f"{PATH}/{SECRET}"), keeper, clock)
+    receiver = Receiver("4711", Admission(f"{PATH}/{SECRET}"), keeper, clock, Connections())
 
     with capture_logs() as logs:
         shake = await receiver.handle(request(None, path=f"{PATH}/{SECRET}", token=None, Validation_Token="e3e5"))
@@ -190,7 +206,7 @@ async def test_a_sender_from_elsewhere_is_refused_unread_whatever_he_knows(
     broker: Any, spool: Spool, clock: Any, insights_event: Mapping[str, Any]
 ) -> None:
     admission = Admission(tokens=[TOKEN], networks=[ip_network("192.0.2.0/24")])
-    receiver = Receiver("4711", admission, Keeper(broker, spool, Circuit()), clock)
+    receiver = Receiver("4711", admission, Keeper(broker, spool, Circuit()), clock, Connections())
     before = counted("wrong_network")
 
     response = await receiver.handle(request(json.dumps(insights_event).encode(), X_Forwarded_For="192.0.2.1"))

@@ -1,0 +1,51 @@
+"""Accepting connections, one after the other, and only while there is room for one more."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Final
+
+import structlog
+
+from common.tasks import end
+from services.webhook.connections import Connections
+
+#: Connections that may wait in the kernel, as many as it allows by default; those behind them try again by themselves.
+_BACKLOG: Final = 4096
+#: Seconds to pause when the kernel has nothing left for a connection.
+_PAUSE: Final = 1.0
+
+
+@asynccontextmanager
+async def listening(
+    host: str, port: int, connections: Connections, make: Callable[[], asyncio.Protocol]
+) -> AsyncIterator[int]:
+    """Accept while the block lasts; yields the port. Raises `OSError` when it cannot be had."""
+    with ExitStack() as stack:
+        # asyncio finds and binds the addresses of the host; accepting is ours.
+        bound = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
+        listeners = [stack.enter_context(one.dup()) for one in bound.sockets]
+        bound.close()
+        for listener in listeners:
+            listener.setblocking(False)
+            listener.listen(_BACKLOG)
+        tasks = [asyncio.create_task(_accept(listener, connections, make)) for listener in listeners]
+        try:
+            yield int(listeners[0].getsockname()[1])
+        finally:
+            for task in tasks:
+                await end(task)
+
+
+async def _accept(listener: socket.socket, connections: Connections, make: Callable[[], asyncio.Protocol]) -> None:
+    loop, factory = asyncio.get_running_loop(), connections.around(make)
+    while True:
+        await connections.room()
+        try:
+            accepted, _ = await loop.sock_accept(listener)
+        except OSError as error:
+            structlog.get_logger().error("connection_not_accepted", error=error.strerror)
+            await asyncio.sleep(_PAUSE)
+            continue
+        await loop.connect_accepted_socket(factory, accepted)

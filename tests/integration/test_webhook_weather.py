@@ -1,0 +1,141 @@
+"""The receiver under floods, trickles, odd heads, bombs, and with nothing that could keep an event."""
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from private_servers.rabbitmq import RabbitMQ
+from services.webhook.body import BODY_LIMIT
+from tests.integration.receiver_process import PATH, QUEUE, TOKEN, Takes, connected, event, receiving
+
+HANDSHAKE = (
+    b"POST /api/rc/webhook HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    b"Validation-Token: e3e5\r\nContent-Length: 0\r\n\r\n"
+)
+#: How strangers keep a connection busy: with nothing, half a head, half a body that nobody may send, half a body.
+HALVES = [
+    b"",
+    b"POST /api/rc/webhook HTTP/1.1\r\nHost: a\r\nX-",
+    b"POST /api/rc/webhook HTTP/1.1\r\nHost: a\r\nValidation-Token: a\r\nContent-Length: 9\r\n\r\n",
+    f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    f"Verification-Token: {TOKEN}\r\nContent-Length: 9\r\n\r\n{{".encode(),
+]
+
+
+async def test_more_half_open_connections_than_there_may_be_keep_out_neither_handshake_nor_event(
+    rabbitmq: RabbitMQ, spool: Path, taken: Takes
+) -> None:
+    # Given a receiver that can afford 100 connections, and 150 that are half open
+    async with receiving(rabbitmq, spool, descriptors=300) as receiver, contextlib.AsyncExitStack() as open_ones:
+        await connected(receiver)
+        for number in range(150):
+            _, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+            open_ones.callback(writer.close)
+            writer.write(HALVES[number % len(HALVES)])
+
+        # When RingCentral comes
+        shaken = await receiver.raw(HANDSHAKE)
+        answered, _ = await receiver.post(event(1))
+
+        # Then it is answered
+        assert shaken.startswith(b"HTTP/1.1 200")
+        assert answered == 200
+        assert await receiver.sample("ringvault_webhook_connections") <= 100
+        assert await receiver.sample('ringvault_webhook_connections_closed_total{reason="crowded"}') > 0
+        assert "connection_not_accepted" not in receiver.events()
+    assert len(await taken(QUEUE)) == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Long: " + b"a" * 5000,
+        b"\r\n".join(b"X-%d: a" % number for number in range(100)),
+        b"Host: again",
+        b"Transfer-Encoding: chunked",
+        b"Content-Length: -1",
+    ],
+    ids=["a huge header", "a hundred headers", "two hosts", "two framings", "a negative length"],
+)
+async def test_an_odd_head_is_answered_with_400_and_the_next_request_as_ever(
+    rabbitmq: RabbitMQ, spool: Path, head: bytes
+) -> None:
+    async with receiving(rabbitmq, spool) as receiver:
+        odd = await receiver.raw(HANDSHAKE.replace(b"Connection: close", head), reads=12)
+
+        assert odd.endswith(b" 400")
+        assert (await receiver.raw(HANDSHAKE)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_small_body_that_would_inflate_to_a_gigabyte_is_refused_as_it_is(
+    rabbitmq: RabbitMQ, spool: Path
+) -> None:
+    squeezing = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(squeezing.compress(bytes(1 << 20)) for _ in range(1 << 10)) + squeezing.flush()
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip", "Verification-Token": TOKEN}
+    async with receiving(rabbitmq, spool) as receiver:
+        before = memory_peak(receiver.process.pid)
+        async with aiohttp.ClientSession() as http, http.post(receiver.url, data=bomb, headers=headers) as response:
+            status = response.status
+
+        assert (status, len(bomb) < BODY_LIMIT) == (415, True)
+        assert memory_peak(receiver.process.pid) - before < 16 << 20
+
+
+def memory_peak(pid: int) -> int:
+    """The most bytes that a process has held in memory."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+async def test_a_flood_without_a_token_leaves_handshakes_and_events_their_answer(
+    rabbitmq: RabbitMQ, spool: Path
+) -> None:
+    async with receiving(rabbitmq, spool) as receiver:
+        await connected(receiver)
+
+        async def flood(http: aiohttp.ClientSession) -> None:
+            while True:
+                async with http.post(receiver.url, data=event(1), headers={"Content-Type": "application/json"}) as no:
+                    assert no.status == 401
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            flooding = [asyncio.create_task(flood(http)) for _ in range(200)]
+            shaken = await receiver.raw(HANDSHAKE)
+            answered, _ = await receiver.post(event(1))
+            for task in flooding:
+                task.cancel()
+            ends = await asyncio.gather(*flooding, return_exceptions=True)
+
+        assert shaken.startswith(b"HTTP/1.1 200")
+        assert answered == 200
+        assert {type(end) for end in ends} == {asyncio.CancelledError}
+
+
+async def test_neither_disk_nor_broker_is_a_503_and_a_loud_line_and_never_a_200(
+    rabbitmq: RabbitMQ, spool: Path, arrived: Callable[[set[int]], Awaitable[None]]
+) -> None:
+    # Given a broker that is away and a disk with room for a few events
+    await asyncio.to_thread(rabbitmq.shut_down)
+    async with receiving(rabbitmq, spool, SPOOL_LIMIT_BYTES=str(5 * len(event(10)))) as receiver:
+        # When more come
+        answers = {number: await receiver.post(event(number)) for number in range(10, 20)}
+        kept = {number for number, (status, _) in answers.items() if status == 200}
+
+        # Then those that found no room were told so, loudly, and in time
+        assert {status for status, _ in answers.values()} == {200, 503}
+        assert len(kept) == 5
+        assert max(seconds for _, seconds in answers.values()) < 3
+        loud = [line for line in receiver.lines if line["event"] == "event_not_durable"]
+        assert {line["level"] for line in loud} == {"error"}
+        assert len(loud) == 5
+        assert '"ok": false' in await receiver.admin("/readyz")
+
+        # And what was answered with 200 is there
+        await asyncio.to_thread(rabbitmq.start)
+        await arrived(kept)
