@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from services.webhook.connections import Connections
 from services.webhook.endpoint import PATH
@@ -33,7 +33,7 @@ _READ_AHEAD: Final = 64 * 1024
 async def serve_endpoint(host: str, port: int, receiver: Receiver, connections: Connections) -> AsyncIterator[int]:
     """Serve while the block lasts, then finish what is in hand; yields the port, which matters when 0 was asked for."""
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", receiver.handle)
+    application.router.add_route("*", "/{path:.*}", receiver.handle, expect_handler=_go_on)
     application.on_response_prepare.append(_trim)
     runner = web.AppRunner(
         application,
@@ -61,6 +61,14 @@ async def serve_endpoint(host: str, port: int, receiver: Receiver, connections: 
 async def _trim(_request: web.Request, response: web.StreamResponse) -> None:
     """The handshake's answer must be small (facts 2.1), and nobody needs to know which server this is."""
     response.headers.popall("Server", None)
+
+
+async def _go_on(request: web.Request) -> None:
+    """Ask for the body that a sender holds back. Any other `Expect` is ignored: aiohttp's own answer to one that is no
+    UTF-8 is a 500.
+    """
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _quiet() -> logging.Logger:

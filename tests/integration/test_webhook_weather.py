@@ -72,6 +72,23 @@ async def test_an_odd_head_is_answered_with_400_and_the_next_request_as_ever(
         assert (await receiver.raw(HANDSHAKE)).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("expected", [b"100-continue", b"\xed\xa0\xbd", b"another time"])
+async def test_whatever_a_sender_expects_his_event_is_kept(
+    rabbitmq: RabbitMQ, spool: Path, taken: Takes, expected: bytes
+) -> None:
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Verification-Token: {TOKEN}\r\nContent-Length: {len(event(1))}\r\nExpect: "
+    ).encode()
+    async with receiving(rabbitmq, spool) as receiver:
+        await connected(receiver)
+        answer = await receiver.raw(head, expected, b"\r\n\r\n", event(1))
+
+    goes_on = b"HTTP/1.1 100 Continue\r\n\r\n" if expected == b"100-continue" else b""
+    assert answer.startswith(goes_on + b"HTTP/1.1 200 OK\r\n")
+    assert [message.body for message in await taken(QUEUE)] == [event(1)]
+
+
 async def test_a_small_body_that_would_inflate_to_a_gigabyte_is_refused_as_it_is(
     rabbitmq: RabbitMQ, spool: Path
 ) -> None:
