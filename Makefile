@@ -1,6 +1,6 @@
 # Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance format lock fuzz bench-memory bench-storms bench-budget bench-scale image compose-demo clean \
+.PHONY: help setup demo test check audit conformance format lock fuzz bench-memory bench-storms bench-budget bench-trickle bench-scale image compose-demo clean \
 	compose-demo clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -66,6 +66,9 @@ bench-budget: setup ## how much of the rate limit several processes use together
 
 bench-scale: setup ## what each hot statement costs with up to five million recordings
 	@$(PYTHON) -m benchmarks.scale
+bench-trickle: setup ## genuine events beside a thousand half-open and trickling connections
+	@$(PYTHON) -m benchmarks.trickle
+
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)
 	@$(PYTHON) -m benchmarks.fuzz $(if $(SEED),--seed $(SEED))
 
