@@ -5,6 +5,7 @@ the next version, never an edit, and the golden files under `tests/contract/mess
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +41,8 @@ M = TypeVar("M", bound=Message)
 
 KIND: Final = "kind"
 VERSION: Final = "version"
+#: What Postgres holds in no text: U+0000, and surrogates without their other half.
+_IN_NO_ROW: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class InsightsReceived:
             account_id = wire.headers["account_id"]
         except (KeyError, ValueError):
             raise NotDecodable("the header received_at or account_id is missing or malformed") from None
-        if received_at.tzinfo is None or not account_id:
-            raise NotDecodable("the header received_at has no time zone, or account_id is empty")
+        if received_at.tzinfo is None or not account_id or _IN_NO_ROW.search(account_id):
+            raise NotDecodable("the header received_at has no time zone, or account_id is empty or no text")
         return cls(raw=wire.body, account_id=account_id, received_at=received_at)
 
 
@@ -102,6 +105,8 @@ class DownloadRecording:
             raise NotDecodable("the body is not a JSON object with the key of a recording") from None
         if not all(isinstance(part, str) and part for part in parts):
             raise NotDecodable("the key of the recording is not made of text")
+        if any(_IN_NO_ROW.search(part) for part in parts):
+            raise NotDecodable("the key of the recording is one that no row can have")
         return cls(*parts)
 
 

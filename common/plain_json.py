@@ -10,8 +10,13 @@ from typing import Any
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+#: Levels that foreign JSON may have: real data has ten, and Python, which has a thousand frames and needs several for
+#: each, must be able to copy, compare and write down what is let in here.
+_DEEPEST = 100
+
+
 class NotJson(Exception):
-    """The bytes are not JSON; the text says why without quoting them."""
+    """The bytes are not JSON, or none that we take; the text says why without quoting them."""
 
 
 def read_json(raw: bytes) -> Any:
@@ -30,17 +35,22 @@ def _refuse(_constant: str) -> None:
     raise ValueError
 
 
-def storable(value: Any) -> Any:
-    """The value without what Postgres cannot hold (U+FFFD or null in its place); the same object when all is well."""
+def storable(value: Any, levels: int = _DEEPEST) -> Any:
+    """The value without what Postgres cannot hold (U+FFFD or null in its place); the same object when all is well.
+
+    Raises `NotJson` when it has more levels than that.
+    """
+    if levels < 0:
+        raise NotJson("it is nested too deeply")
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
-        items = [storable(item) for item in value]
+        items = [storable(item, levels - 1) for item in value]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else items
     if isinstance(value, dict):
-        pairs = {storable(key): storable(item) for key, item in value.items()}
+        pairs = {storable(key): storable(item, levels - 1) for key, item in value.items()}
         unchanged = all(key in pairs and pairs[key] is item for key, item in value.items())
         return value if unchanged else pairs
     return value

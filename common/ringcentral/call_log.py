@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from common.merge import Saying, digest_of, version_of
-from common.plain_json import list_of, map_of, storable, text_of, time_of, whole_number_of
+from common.plain_json import NotJson, list_of, map_of, storable, text_of, time_of, whole_number_of
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
 from common.ringcentral.errors import SourceFailed
@@ -19,6 +19,8 @@ from common.ringcentral.errors import SourceFailed
 PAGE: Final = 250
 #: Records a page of a window: the most, because the same windows are read again and again.
 WINDOW_PAGE: Final = 1000
+#: Years in which RingCentral's own time is believed: with any other, no time could be reckoned any more.
+_YEARS: Final = range(2000, 2200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ async def changes(client: RingCentral, *, sync_token: str | None, since: datetim
     ask = Ask("GET", path, Group.HEAVY, Priority.POLL, [*params, ("view", "Detailed")], credential=credential)
     page = read_changes(await client.json(ask))
     if page.sync_token is None:
-        raise SourceFailed("the answer has no syncToken, so that nothing could be asked next")
+        raise SourceFailed("the answer has no usable syncToken, so that nothing could be asked next")
     return page
 
 
@@ -102,18 +104,22 @@ def read_changes(body: Mapping[str, Any]) -> Changes:
     calls = [read_call(record) for record in list_of(body.get("records"))]
     info = map_of(body.get("syncInfo"))
     readable = [call for call in calls if call is not None]
+    token, as_of = text_of(info.get("syncToken")), time_of(info.get("syncTime"))
     return Changes(
         calls=readable,
         unreadable=len(calls) - len(readable),
-        sync_token=text_of(info.get("syncToken")),
+        sync_token=token if storable(token) == token else None,
         more=info.get("newerRecordsExist") is True,
-        as_of=time_of(info.get("syncTime")),
+        as_of=as_of if as_of is not None and as_of.year in _YEARS else None,
     )
 
 
 def read_call(record: Any) -> Call | None:
-    """One record, or None when it has no id."""
-    record = storable(map_of(record))
+    """One record, or None when it has no id or is nested without end."""
+    try:
+        record = storable(map_of(record))
+    except NotJson:
+        return None
     call_log_id = text_of(record.get("id"))
     if call_log_id is None:
         return None

@@ -227,7 +227,7 @@ async def _json_of(answer: httpx.Response) -> dict[str, Any]:
     try:
         body = await answer.aread()
         value = answer.json() if body else {}
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, ValueError, RecursionError) as error:
         raise SourceFailed(f"the answer could not be read: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise SourceFailed("the answer is not a JSON object")

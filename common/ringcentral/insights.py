@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from common.merge import Saying, version_of
-from common.plain_json import list_of, map_of, storable, text_of, time_of, whole_number_of
+from common.plain_json import NotJson, list_of, map_of, storable, text_of, time_of, whole_number_of
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
 
@@ -46,7 +46,10 @@ def read_event(envelope: Any) -> Insights:
 
 def read_insights(body: Any, domain: str) -> Insights:
     """The insights in the body of an event or an answer; raises `NotInsights`."""
-    body = storable(map_of(body))
+    try:
+        body = storable(map_of(body))
+    except NotJson as error:
+        raise NotInsights(str(error)) from None
     source_record_id = text_of(body.get("sourceRecordId"))
     if source_record_id is None:
         raise NotInsights("the body has no sourceRecordId")

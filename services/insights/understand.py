@@ -29,7 +29,7 @@ def understand(message: InsightsReceived) -> Understood:
     try:
         envelope = read_json(message.raw)
         clean = storable(envelope)
-    except (NotJson, RecursionError) as error:
+    except NotJson as error:
         return Understood(replace(entry, error=f"not read: {error}"), None)
     entry = replace(entry, **_body(envelope, clean), uuid=text_of(map_of(clean).get("uuid")))
     try:

@@ -1,8 +1,10 @@
 """Reading call-log records, which are foreign, rewritten and incomplete."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +80,22 @@ def test_what_postgres_cannot_hold_is_replaced() -> None:
 
     assert call is not None
     assert call.recordings["r1"].facts["from_name"] == "A\ufffd\ufffdB"
+
+
+def test_a_record_that_is_nested_too_deeply_is_counted_and_left_out() -> None:
+    page = read_changes({"records": [record(legs=json.loads("[" * 300 + "]" * 300)), record(id="2")]})
+
+    assert ([call.call_log_id for call in page.calls], page.unreadable) == (["2"], 1)
+
+
+@pytest.mark.parametrize("token", ["t\x00", "t\ud800", "", None, [], True])
+def test_a_sync_token_that_could_not_be_kept_counts_as_none(token: object) -> None:
+    assert read_changes({"syncInfo": {"syncToken": token}}).sync_token is None
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "9999-12-31T00:00:00Z", "soon"])
+def test_a_time_with_which_none_could_be_reckoned_counts_as_not_told(time: str) -> None:
+    assert read_changes({"syncInfo": {"syncTime": time}}).as_of is None
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))

@@ -43,6 +43,18 @@ def test_what_is_storable_is_left_alone_and_the_rest_is_made_so(value: Any) -> N
     text.encode()
 
 
+@pytest.mark.parametrize("text", ["[", '{"a":'])
+@pytest.mark.parametrize(("levels", "taken"), [(100, True), (101, False), (480, False), (900, False)])
+def test_what_is_nested_deeper_than_can_be_handled_is_not_taken(text: str, levels: int, taken: bool) -> None:
+    value = json.loads(text * levels + "1" + {"[": "]", '{"a":': "}"}[text] * levels)
+
+    if taken:
+        assert storable(value) is value
+    else:
+        with pytest.raises(NotJson, match="too deeply"):
+            storable(value)
+
+
 def test_times_are_read_with_and_without_an_offset() -> None:
     assert time_of("2026-01-01T10:00:00.5Z") == datetime(2026, 1, 1, 10, 0, 0, 500_000, tzinfo=UTC)
     assert time_of("2026-01-01T10:00:00") == datetime(2026, 1, 1, 10, tzinfo=UTC)

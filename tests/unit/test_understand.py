@@ -63,6 +63,15 @@ def test_an_event_without_a_recording_is_kept_with_its_error() -> None:
     assert result.entry.error == "not understood: the body has no sourceRecordId"
 
 
+def test_an_event_that_is_nested_too_deeply_is_kept_raw_with_its_error() -> None:
+    raw = json.dumps(envelope()).replace("[]", "[" * 300 + "]" * 300).encode()
+
+    result = understood(None, raw=raw)
+
+    assert (result.entry.raw, result.entry.body, result.insights) == (raw, None, None)
+    assert result.entry.error == "not read: it is nested too deeply"
+
+
 def test_names_and_numbers_come_from_two_speakers() -> None:
     speakers = [
         {"speakerId": "1", "name": "Ours", "extensionId": "7", "accountId": "42"},
