@@ -1,12 +1,13 @@
 # Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance format lock fuzz bench-memory bench-storms bench-budget bench-trickle bench-scale image compose-demo clean \
+.PHONY: help setup demo test check audit conformance openapi format lock fuzz bench-memory bench-storms bench-budget bench-trickle bench-scale image compose-demo clean \
 	compose-demo clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# What `make conformance` alone needs lies apart: nothing of ours may come to depend on it.
+# What `make conformance`, `audit` and `openapi` alone need lies apart: nothing of ours may come to depend on it.
 CONFORMANCE := .cache/conformance
 AUDIT := .cache/audit
+OPENAPI := .cache/openapi
 # RingCentral's own file is no part of this project; name another place with RINGCENTRAL_OPENAPI=...
 RINGCENTRAL_OPENAPI ?= $(wildcard ../shared/rc-openapi-subset.yml)
 
@@ -32,20 +33,17 @@ audit: setup ## locks, installed files and licences; known vulnerabilities, wher
 	@$(MAKE) --silent $(AUDIT)/stamp || echo "audit: pip-audit could not be installed"
 	@$(PYTHON) tools/audit.py
 
-$(AUDIT)/stamp: requirements/audit.txt | setup
-	@rm -rf $(AUDIT)
-	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
-		install --target $(AUDIT) --require-hashes -r requirements/audit.txt
-	@touch $@
-
 conformance: setup $(CONFORMANCE)/stamp ## hold client and simulator against RingCentral's OpenAPI file and SDK
 	@PYTHONPATH=$(CONFORMANCE) $(PYTHON) -m pytest tests/unit/test_conformance*.py -q -p no:cacheprovider
 	@PYTHONPATH=$(CONFORMANCE) RINGCENTRAL_OPENAPI="$(RINGCENTRAL_OPENAPI)" $(PYTHON) -m conformance
 
-$(CONFORMANCE)/stamp: requirements/conformance.txt | setup
-	@rm -rf $(CONFORMANCE)
+openapi: setup $(OPENAPI)/stamp ## hold a running receiver against docs/receiver-openapi.yaml
+	@PYTHONPATH=$(CURDIR)/$(OPENAPI) $(PYTHON) -m conformance.receiver
+
+.cache/%/stamp: requirements/%.txt | setup
+	@rm -rf $(@D)
 	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
-		install --target $(CONFORMANCE) --require-hashes -r requirements/conformance.txt
+		install --target $(@D) --require-hashes -r $<
 	@touch $@
 
 format: setup ## format the code
