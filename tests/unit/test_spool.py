@@ -228,6 +228,42 @@ def test_after_sigkill_nothing_that_was_answered_is_lost(tmp_path: Path, clock: 
     assert len(found) - len(answered) <= 1
 
 
+def cut_off(log: Path) -> None:
+    os.truncate(log, log.stat().st_size - 100)
+
+
+def overwritten_at_its_end(log: Path) -> None:
+    with log.open("r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        file.write(os.urandom(100))
+
+
+@pytest.mark.parametrize("tear", [cut_off, overwritten_at_its_end])
+def test_a_torn_last_write_loses_that_event_alone(tmp_path: Path, clock: Any, tear: Callable[[Path], None]) -> None:
+    # Given a process that is killed, and whose last write has reached the disk in part, as at a power cut
+    with subprocess.Popen([sys.executable, "-c", SPOOLING, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(50):
+            next(process.stdout)
+        process.send_signal(signal.SIGKILL)
+        process.stdout.read()
+    [log] = tmp_path.glob("*-wal")
+
+    async def adopted() -> list[int]:
+        async with open_spool(tmp_path, 1 << 30, clock) as spool:
+            await spool.look_after()
+            return [int(event.wire.headers["n"]) for event in (await spool.oldest(1_000_000)).events]
+
+    tear(log)
+
+    # When another one looks after the folder
+    found = asyncio.run(adopted())
+
+    # Then all events before are there, in order
+    assert found == list(range(len(found)))
+    assert len(found) >= 49
+
+
 async def leave_behind(open_one: Any) -> Path:
     async with open_one() as gone:
         await put(gone, *(b"x" * 1000 for _ in range(50)))
