@@ -3,8 +3,12 @@
 #   docker build --tag ringvault .
 #   docker run --rm ringvault                                  what the operator's command can do
 #   docker run --rm --env-file … ringvault python -m services.downloader
+#   docker build --target sbom --output dist .                 dist/sbom.json: what is installed in it (make sbom)
+#
+# The tag of the base fixes Python's minor version and the Debian release. For the very same bytes on each machine, name
+# a digest of your registry: --build-arg BASE=python:3.13-slim-trixie@sha256:…
 
-ARG BASE=python:3.13-slim
+ARG BASE=python:3.13-slim-trixie
 
 FROM ${BASE} AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -38,6 +42,17 @@ RUN /opt/builder/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel
 RUN /opt/ringvault/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/ringvault/lib
 
 
+# What lists the contents is heavier than the contents: a stage of its own, that nothing else is made from.
+FROM builder AS lister
+COPY requirements/sbom.txt requirements/
+RUN python3 -m venv /opt/lister && /opt/lister/bin/pip install --require-hashes -r requirements/sbom.txt
+RUN /opt/lister/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+        --output-file /sbom.json /opt/ringvault/bin/python
+
+FROM scratch AS sbom
+COPY --from=lister /sbom.json /
+
+
 FROM ${BASE}
 # A number without an account: that is all a cluster needs to see that it is not root.
 ARG USER_ID=10001
@@ -54,11 +69,18 @@ USER ${USER_ID}:${USER_ID}
 WORKDIR /opt/ringvault
 # The receiver's endpoint; and /livez, /readyz and /metrics of every service.
 EXPOSE 8080 9090
+# Of the services; what is no service turns it off. Unhealthy means: it waits for something, which its log and /readyz
+# name. Nobody restarts it for that.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import os; from urllib.request import urlopen; \
+urlopen('http://127.0.0.1:' + os.environ.get('ADMIN_PORT', '9090') + '/readyz', timeout=3)"]
 CMD ["ringvault", "--help"]
 
+ARG BASE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ringvault" \
       org.opencontainers.image.description="Every recorded RingCentral call in your own storage and your own Postgres" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"

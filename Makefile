@@ -1,7 +1,7 @@
-# Bare `make` prints the targets. Nothing here needs root or Docker, except `make image` and `make compose-demo`.
+# Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance openapi format lock fuzz bench-memory bench-storms bench-budget bench-trickle bench-scale image compose-demo clean \
-	compose-demo clean
+.PHONY: help setup demo test check audit conformance openapi format lock fuzz bench-memory bench-storms \
+	bench-budget bench-trickle bench-scale image compose-demo image-check sbom compose-check clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What `make conformance`, `audit` and `openapi` alone need lies apart: nothing of ours may come to depend on it.
@@ -12,7 +12,7 @@ OPENAPI := .cache/openapi
 RINGCENTRAL_OPENAPI ?= $(wildcard ../shared/rc-openapi-subset.yml)
 
 help: ## print this
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with everything, from the hashed locks
 	@./tools/setup
@@ -72,6 +72,15 @@ fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, n
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .
+
+image-check: ## size, user, read-only run, signals, two equal builds: of the commit that is checked out
+	@./tools/image-check
+
+sbom: ## list what is installed in the image: dist/sbom.json, CycloneDX
+	@docker build --quiet --target sbom --output dist . && echo dist/sbom.json
+
+compose-check: ## the demonstration while each container is restarted (HOW=kill: killed) in its turn
+	@./tools/compose-check $(or $(HOW),restart)
 
 compose-demo: image ## the demonstration in containers
 	@docker compose --profile demo up --build --exit-code-from demo --scale downloader=3
