@@ -1,7 +1,8 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi format lock fuzz bench-memory bench-storms \
-	bench-budget bench-trickle bench-scale image compose-demo image-check sbom compose-check clean
+	bench-budget bench-trickle bench-scale image compose-demo image-check sbom compose-check check-kubernetes \
+	clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What `make conformance`, `audit` and `openapi` alone need lies apart: nothing of ours may come to depend on it.
@@ -10,6 +11,10 @@ AUDIT := .cache/audit
 OPENAPI := .cache/openapi
 # RingCentral's own file is no part of this project; name another place with RINGCENTRAL_OPENAPI=...
 RINGCENTRAL_OPENAPI ?= $(wildcard ../shared/rc-openapi-subset.yml)
+# The same for `make check-kubernetes`: Kubernetes' schemas alone have 22 MB.
+KUBERNETES := .cache/kubernetes
+# A folder of CustomResourceDefinitions, as KEDA and the operators publish them.
+KUBERNETES_DEFINITIONS ?= $(wildcard ../shared/crds)
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +49,17 @@ openapi: setup $(OPENAPI)/stamp ## hold a running receiver against docs/receiver
 	@rm -rf $(@D)
 	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
 		install --target $(@D) --require-hashes -r $<
+	@touch $@
+
+check-kubernetes: setup $(KUBERNETES)/stamp ## hold deploy/kubernetes against schemas and our own rules (needs kubectl)
+	@PYTHONPATH=$(KUBERNETES) KUBERNETES_DEFINITIONS="$(KUBERNETES_DEFINITIONS)" $(PYTHON) -m manifests
+	@PYTHONPATH=$(KUBERNETES) KUBERNETES_DEFINITIONS="$(KUBERNETES_DEFINITIONS)" \
+		$(PYTHON) -m pytest tests/kubernetes -q -p no:cacheprovider
+
+$(KUBERNETES)/stamp: requirements/kubernetes.txt | setup
+	@rm -rf $(KUBERNETES)
+	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
+		install --target $(KUBERNETES) --require-hashes -r requirements/kubernetes.txt
 	@touch $@
 
 format: setup ## format the code
