@@ -57,8 +57,9 @@ FROM ${BASE}
 # A number without an account: that is all a cluster needs to see that it is not root.
 ARG USER_ID=10001
 
-# The base image brings pip along; nothing here needs it.
+# The base image brings pip along, where Python's own image has it or where Debian has it; nothing here needs it.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* \
+        /usr/bin/pip* /usr/lib/python3/dist-packages/pip* \
  # A new volume that is mounted here takes over the owner; everything else belongs to root.
  && install -d -o ${USER_ID} -g ${USER_ID} -m 0700 /var/lib/ringvault/spool
 
