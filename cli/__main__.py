@@ -6,11 +6,13 @@ import sys
 
 import typer
 
+from cli.backfill import app as backfill
 from cli.dead_letters import app as dead_letters
 from cli.ledger import ledger
 from cli.loss_clock import loss_clock
 from cli.on_database import sentence_of
 from cli.rebuild import rebuild_rows
+from cli.reconcile import reconcile_span
 from cli.replay import replay_journal
 from cli.verify import verify
 from common.settings import DatabaseSettings, SettingsError, read_settings
@@ -25,7 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(backfill)
 app.add_typer(dead_letters)
+app.command("reconcile")(reconcile_span)
 app.command("replay")(replay_journal)
 app.command("rebuild")(rebuild_rows)
 app.command()(ledger)

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from cli.on_database import on_database
-from cli.times import time_of_option
+from cli.times import span_of_options
 from common.clock import SystemClock
 from common.database.pool import Pool
-from common.settings import DatabaseSettings, SettingsError
+from common.settings import DatabaseSettings
 from services.insights.replay import Replayed, Selection, count, replay
 
 Since = Annotated[str, typer.Option(help="events that arrived from then on: a day or a time, in UTC unless it says so")]
@@ -21,9 +21,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="only say how many it wo
 
 def replay_journal(since: Since, until: Until, domain: Domain = None, *, dry_run: DryRun = False) -> None:
     """Rebuild rows from the journal; what is as it should be stays so. Needs DATABASE_URL."""
-    selection = Selection(time_of_option("--since", since), time_of_option("--until", until), domain)
-    if selection.since >= selection.until:
-        raise SettingsError("--since is not before --until: nothing could have arrived.")
+    selection = Selection(*span_of_options("--since", since, "--until", until), domain)
 
     async def look(_settings: DatabaseSettings, pool: Pool) -> str:
         if dry_run:

@@ -75,9 +75,11 @@ class Window:
 
 
 async def window_page(
-    client: RingCentral, window: Window, page: int, *, credential: str, priority: Priority = Priority.POLL
+    client: RingCentral, window: Window, page: int, *, credential: str | None = None, priority: Priority = Priority.POLL
 ) -> Changes:
     """One page, from 1 on, of the calls that began in a window; it has no sync token. Raises the client's errors.
+
+    Any credential will do, unless one is named.
 
     The order of records is not specified and totals may be absent: `more` follows the link to a next page (facts 4.2).
     """

@@ -64,6 +64,12 @@ POLLED_UNTIL = Gauge(
     registry=REGISTRY,
 )
 CALLS_SEEN = Counter("ringvault_calls_seen", "Call-log records written by polls.", registry=REGISTRY)
+RECORDINGS_HEALED = Counter(
+    "ringvault_recordings_healed",
+    "Recordings that were missing until the call log was read again, by why.",
+    ["why"],
+    registry=REGISTRY,
+)
 RECORDINGS_ANNOUNCED = Counter("ringvault_recordings_announced", "Download jobs announced.", registry=REGISTRY)
 SUBSCRIPTION_EXPIRES = Gauge(
     "ringvault_subscription_expires_timestamp_seconds", "When our subscription would end.", registry=REGISTRY

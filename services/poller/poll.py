@@ -9,19 +9,17 @@ import asyncpg
 import structlog
 
 from common.clock import Clock
-from common.database import calls as call_rows
+from common.database.call_log_rows import write_calls
 from common.database.pool import Pool
-from common.database.recordings import Said, merge_sayings
 from common.database.statements import statements
-from common.ringcentral.call_log import Call, digest_of_call
+from common.ringcentral.budget import Priority
+from common.ringcentral.call_log import Call
 from common.ringcentral.client import RingCentral
 from common.telemetry.metrics import CALLS_SEEN, POLLED_UNTIL, POLLS
 from services.poller.leadership import Leadership
 from services.poller.pages import Cursor, Page, read_pages
 from services.poller.windows import Windows
 
-#: The domain whose calls the call log lists.
-DOMAIN: Final = "pbx"
 #: How far the very first poll looks back; what is older is the business of a backfill.
 FIRST_LOOK: Final = timedelta(hours=24)
 
@@ -67,11 +65,11 @@ async def _write(
     account_id: str, pool: Pool, calls: Sequence[Call], cursor: Cursor | None, now: datetime, leadership: Leadership
 ) -> None:
     """Rows and cursor, in one transaction."""
-    said = [Said((DOMAIN, recording), saying) for call in calls for recording, saying in call.recordings.items()]
     async with pool.transaction() as connection:
         await leadership.prove(connection)
-        await call_rows.write(connection, account_id, [call_rows.row_of(call) for call in _latest(calls)], now)
-        await merge_sayings(connection, account_id, said, now)
+        await write_calls(connection, account_id, calls, now, priority=Priority.LIVE)
+        await leadership.prove(connection)
+        await write_calls(connection, account_id, calls, now, priority=Priority.LIVE)
         if cursor is not None:
             await connection.execute(
                 statements("call_log_cursors")["move"],
@@ -95,12 +93,3 @@ async def _write_singly(account_id: str, pool: Pool, page: Page, now: datetime, 
             log = structlog.get_logger()
             log.exception("call_log_record_refused", call_log_id=call.call_log_id[:64])
     await _write(account_id, pool, [], page.cursor, now, leadership)
-
-
-def _latest(calls: Sequence[Call]) -> list[Call]:
-    """One wording per record: a page may hold several."""
-    return list({call.call_log_id: call for call in sorted(calls, key=_version)}.values())
-
-
-def _version(call: Call) -> tuple[float, str]:
-    return call.modified_at.timestamp() if call.modified_at else 0.0, digest_of_call(call)

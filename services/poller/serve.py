@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -40,6 +41,7 @@ from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger,
 from services.poller.loss_clock import LossClock, silence
 from services.poller.pace import next_pause
 from services.poller.poll import poll
+from services.poller.reconcile import LOOK_EVERY, Schedule, pause_between_windows, reconcile
 
 #: Seconds between two looks for due rows: an index look-up, so that a job leaves within a second.
 ANNOUNCE_EVERY: Final = 1.0
@@ -55,6 +57,9 @@ class PollerSettings(
     """What the poller needs."""
 
     poll_interval: Seconds = Field(300.0, description="longest pause between call-log polls in seconds")
+    reconcile_interval: Seconds = Field(
+        86400.0, description="seconds between two readings of the last days of the call log"
+    )
     rc_webhook_address: SecretHttpUrl | None = Field(
         None, description="public URL of the receiver's endpoint, secret because its path may hold WEBHOOK_PATH_SECRET"
     )
@@ -93,6 +98,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
                 group.create_task(_announcements(clockwork, leadership, stop))
                 group.create_task(_guard(clockwork, stop))
                 group.create_task(_ledger(clockwork, stop))
+                group.create_task(_reconciliation(clockwork, stop))
 
         await lead(pool, Lease(f"poller of {settings.rc_account_id}"), stop, work)
 
@@ -154,6 +160,19 @@ async def _ledger(clockwork: Clockwork, stop: asyncio.Event) -> None:
         await _repeat("ledger", once, stop)
     finally:
         silence_ledger()
+
+
+async def _reconciliation(clockwork: Clockwork, stop: asyncio.Event) -> None:
+    settings = clockwork.settings
+    retention = max(one.lifetime for one in retentions_of(settings))
+    schedule = Schedule(timedelta(seconds=settings.reconcile_interval), retention)
+
+    async def once() -> float:
+        if not await reconcile(clockwork.client, clockwork.pool, clockwork.clock, schedule):
+            return LOOK_EVERY
+        return pause_between_windows(await clockwork.client.budget.rate(Group.HEAVY) or DEFAULT_RATE)
+
+    await _repeat("reconcile", once, stop)
 
 
 async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio.Event) -> None:
