@@ -80,6 +80,7 @@ bench-budget: setup ## how much of the rate limit several processes use together
 
 bench-scale: setup ## what each hot statement costs with up to five million recordings
 	@$(PYTHON) -m benchmarks.scale
+
 bench-trickle: setup ## genuine events beside a thousand half-open and trickling connections
 	@$(PYTHON) -m benchmarks.trickle
 
