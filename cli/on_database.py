@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from common.database.migrate import SchemaError, check_schema
-from common.database.pool import AWAY_ERRORS, REFUSED, DatabaseAway, Pool, open_pool
+from common.database.pool import AWAY_ERRORS, REFUSED, DatabaseAway, DatabaseRefuses, Pool, open_pool
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 S = TypeVar("S", bound=DatabaseSettings)
@@ -45,7 +45,7 @@ def on_database(kind: type[S], work: Callable[[S, Pool], Awaitable[T]]) -> T:
 def sentence_of(error: Exception) -> str | None:
     """What a person must mend, when it is that; none for a defect of ours."""
     told: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
-        (REFUSED, "DATABASE_URL is refused by Postgres: check its user, password and database."),
+        ((DatabaseRefuses, *REFUSED), "DATABASE_URL is refused by Postgres: check its user, password and database."),
         (asyncpg.ClientConfigurationError, "DATABASE_URL is not valid: check what stands behind the ?."),
         (
             asyncpg.InsufficientPrivilegeError,

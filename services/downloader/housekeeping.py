@@ -37,8 +37,7 @@ async def keep_house(
                 if await lease.hold(pool, _HOLDS) is not None:
                     more = await _once(pool, storage, clock, journal_keep)
             except (StorageError, DatabaseAway) as error:
-                reason = str(error) if isinstance(error, StorageError) else type(error).__name__
-                structlog.get_logger().warning("housekeeping_waited", reason=reason)
+                structlog.get_logger().warning("housekeeping_waited", reason=str(error))
             except asyncpg.PostgresError:
                 structlog.get_logger().exception("housekeeping_failed")
             if not more:

@@ -75,10 +75,11 @@ async def test_a_downloader_stopped_in_the_middle_of_a_file_hands_it_back_uncoun
     _is_whole(pipeline, row)
 
 
+@pytest.mark.parametrize("servers", ["direct"], indirect=True)  # it takes a while, and says nothing of the database.
 async def test_a_connection_to_the_broker_that_is_lost_in_the_middle_of_a_file_neither_stops_nor_doubles_the_download(
     pipeline: Pipeline, rows: Rows
 ) -> None:
-    recording_id = await _begun(pipeline, rows, {"kind": "slow", "bytes_per_second": 1_000_000})
+    recording_id = await _begun(pipeline, rows, {"kind": "stall", "after_bytes": IN_THE_MIDDLE, "seconds": 20})
 
     pipeline.rabbitmq.ctl("close_all_connections", "for a test")
     await until_told(pipeline, "downloader", "download_skipped")  # the broker hands the job out again meanwhile.

@@ -50,6 +50,7 @@ EXPECTED_ERRORS = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("pipeline", ["s3"], indirect=True)
+@pytest.mark.parametrize("servers", ["direct"], indirect=True)  # a pooler says in other words that it has no server.
 async def test_secrets_and_personal_data_are_seen_nowhere_whatever_goes_wrong(pipeline: Pipeline) -> None:
     pipeline.settings |= {"RC_WEBHOOK_TOKEN": WEBHOOK_TOKEN, "LOG_LEVEL": "debug"}
     pipeline.start_simulator(recordings=0, client_secret=CLIENT_SECRET, jwt=JWT)

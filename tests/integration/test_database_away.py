@@ -13,6 +13,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from structlog.testing import capture_logs
 
+from cli.on_database import sentence_of
 from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import Publisher
 from common.clock import SystemClock
@@ -262,11 +263,14 @@ async def test_whoever_is_cancelled_while_the_database_is_frozen_ends_as_cancell
         assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_a_password_that_is_wrong_and_a_database_that_is_not_there_are_told_apart(database: str) -> None:
+async def test_a_password_that_is_wrong_and_a_database_that_is_not_there_are_for_a_person_to_mend(
+    database: str,
+) -> None:
     for url in (database.replace(PASSWORD, "wrong"), database.replace("/kept", "/nowhere")):
         async with open_pool(url, "test") as pool:
-            with pytest.raises(DatabaseRefuses):
+            with pytest.raises(DatabaseRefuses) as refused:
                 await pool.fetchval("SELECT 1")
+        assert "refused by Postgres" in str(sentence_of(refused.value))
 
 
 async def test_what_we_do_wrong_is_no_outage(database: str) -> None:
