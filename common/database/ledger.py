@@ -60,12 +60,18 @@ async def read(
     pool: Pool, account_id: str, first: date | None, last: date | None, now: datetime
 ) -> list[asyncpg.Record]:
     """Rows of the view `ledger` of these days, both included, by default the last week; and what has no day."""
-    return await pool.fetch(statements("ledger")["read"], account_id, first, last, now, USUAL_DAYS)
+    return await _fetch(pool, "read", account_id, first, last, now, USUAL_DAYS)
 
 
 async def sums(pool: Pool, account_id: str, now: datetime) -> list[asyncpg.Record]:
     """How many calls and recordings of the last week are in which cell."""
-    return await pool.fetch(statements("ledger")["sums"], account_id, now, USUAL_DAYS)
+    return await _fetch(pool, "sums", account_id, now, USUAL_DAYS)
+
+
+async def _fetch(pool: Pool, name: str, *values: object) -> list[asyncpg.Record]:
+    async with pool.transaction() as connection:
+        await connection.execute(statements("ledger")["without_jit"])
+        return await connection.fetch(statements("ledger")[name], *values)
 
 
 def lines(rows: Iterable[asyncpg.Record], by: By) -> list[Line]:

@@ -89,7 +89,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
         await check_credentials(settings.amqp_url.get_secret_value(), "poller")
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
-        await choose_time_zone(pool, settings.rc_account_id, settings.ledger_time_zone)
+        await choose_time_zone(pool, settings.rc_account_id, settings.ledger_time_zone, stop)
         clockwork = Clockwork(settings, pool, publisher, client, clock)
 
         async def work(leadership: Leadership) -> None:

@@ -223,7 +223,7 @@ async def test_a_reader_sees_only_what_policies_let_him_see(pool: Pool) -> None:
 
 async def test_a_time_zone_that_postgres_does_not_know_stops_the_poller(pool: Pool) -> None:
     with pytest.raises(CannotStart, match=r"^LEDGER_TIME_ZONE is not valid"):
-        await choose_time_zone(pool, "42", "Europe/Atlantis")
+        await choose_time_zone(pool, "42", "Europe/Atlantis", asyncio.Event())
 
     assert await pool.fetchval("SELECT count(*) FROM ledger_settings") == 0
 

@@ -5,6 +5,10 @@ SELECT $1, name FROM pg_timezone_names WHERE name = $2
 ON CONFLICT (account_id) DO UPDATE SET time_zone = excluded.time_zone
 RETURNING time_zone;
 
+-- name: without_jit
+-- For this transaction: compiling a plan of so many small steps takes longer than running it.
+SET LOCAL jit = off;
+
 -- name: read
 -- The ledger of some days, both included, and of what belongs to no day, by day and extension. When no first day is
 -- given, it is that of so many days ago.
