@@ -35,6 +35,9 @@ REASONS = {
     "it is older than the 90 days that RingCentral keeps recordings": "retention_ended",
     "RingCentral has nothing there: it was deleted, or never made": "nothing_there",
     "404 RAH-3001": "nothing_there",
+    "RingCentral had none 7 days after the call (the answer holds none)": "nothing_there",
+    "its extension seems to have no licence: no insights within 30 days, and none when asked once": "no_licence",
+    "RingCentral has nothing there (CMN-102): the call is older than the 90 days that it keeps": "retention_ended",
     "the sky fell": "other",
 }
 STATES = tuple(cell for cell in AUDIO if cell != "verified")

@@ -10,7 +10,8 @@ CREATE FUNCTION reason_kind(reason text) RETURNS text LANGUAGE sql IMMUTABLE PAR
         WHEN reason ~* 'licen[cs]e' THEN 'no_licence'
         WHEN reason ~* 'permission|forbidden|\m403\M|RAH-3005' THEN 'no_permission'
         WHEN reason ~* 'older than|retention|expired' THEN 'retention_ended'
-        WHEN reason ~* 'nothing there|not found|\m404\M|RAH-3001|deleted|removed|never made|no insights' THEN 'nothing_there'
+        WHEN reason ~* 'nothing there|(had|holds) none|not found|\m404\M|RAH-3001' THEN 'nothing_there'
+        WHEN reason ~* 'deleted|removed|never made|no insights' THEN 'nothing_there'
         ELSE 'other'
     END
 $$;
