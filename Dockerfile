@@ -71,8 +71,8 @@ WORKDIR /opt/ringvault
 # The receiver's endpoint; and /livez, /readyz and /metrics of every service.
 EXPOSE 8080 9090
 # Of the services; what is no service turns it off. Unhealthy means: it waits for something, which its log and /readyz
-# name. Nobody restarts it for that. Seldom, because each look starts a Python, which takes its time on a busy machine.
-HEALTHCHECK --interval=15s --timeout=10s --retries=4 --start-period=60s --start-interval=2s \
+# name. Nobody restarts it for that. Each look starts a Python, which takes its time on a busy machine.
+HEALTHCHECK --interval=5s --timeout=15s --retries=5 --start-period=60s \
     CMD ["python", "-c", "import os; from urllib.request import urlopen; \
 urlopen('http://127.0.0.1:' + os.environ.get('ADMIN_PORT', '9090') + '/readyz', timeout=3)"]
 CMD ["ringvault", "--help"]
