@@ -43,6 +43,7 @@ def control_routes(world: World) -> list[web.RouteDef]:
         web.post("/simulator/sync-tokens/reject", _post(world, reject_sync_tokens)),
         web.post("/simulator/extract-sync", _post(world, set_extract_sync)),
         web.post("/simulator/subscriptions/blacklist", _post(world, blacklist)),
+        web.post("/simulator/subscriptions/silence", _post(world, silence)),
     ]
 
 
@@ -132,6 +133,14 @@ async def blacklist(world: World, order: Reply) -> Reply:
     for one in chosen:
         one.blacklist(world.clock.now(), order.get("reason", "I/O operation is failed. Details: [Read timed out]"))
     return {"blacklisted": [one.id for one in chosen]}
+
+
+async def silence(world: World, order: Reply) -> Reply:
+    """Nothing is sent any more to the subscription ``id``, or to any, although it stays Active."""
+    chosen = [one for one in world.subscriptions.living() if order.get("id") in {None, one.id}]
+    for one in chosen:
+        one.silent = True
+    return {"silent": [one.id for one in chosen]}
 
 
 def _get(

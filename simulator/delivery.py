@@ -51,7 +51,7 @@ class Delivery:
             *(
                 self.send(one, uuid=event.uuid, name=name, body=body, event=event)
                 for one in self._subscriptions.living()
-                if one.status == "Active" and self._wants(one, name)
+                if one.status == "Active" and not one.silent and self._wants(one, name)
             )
         )
 

@@ -19,7 +19,10 @@ LONGEST_TTL = 315_360_000
 
 @dataclass
 class Subscription:
-    """``verification_token`` is never shown. ``failing_since`` is the first failed delivery after the last good one."""
+    """``verification_token`` is never shown. ``failing_since`` is the first failed delivery after the last good one.
+
+    A ``silent`` one says that it is Active, and nothing is sent to it.
+    """
 
     user: User
     app: str
@@ -35,6 +38,7 @@ class Subscription:
     failing_since: float | None = None
     blacklisted_at: float | None = None
     reason: str = ""
+    silent: bool = False
 
     def fail(self, now: float, reason: str, limit: float) -> None:
         """Counts a failed delivery; failing for ``limit`` seconds on end makes it Blacklisted."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from common.plain_json import list_of, map_of, text_of, whole_number_of
+from common.plain_json import list_of, map_of, text_of, time_of, whole_number_of
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
 from common.ringcentral.errors import SourceFailed
@@ -23,7 +24,7 @@ class Subscription:
     address: str | None
     event_filters: tuple[str, ...]
     disabled_filters: tuple[str, ...]
-    blacklisted: str | None
+    blacklisted_at: datetime | None
 
 
 def filters_for(domains: Sequence[str]) -> list[str]:
@@ -38,6 +39,12 @@ async def create(
     mode = {"transportType": "WebHook", "address": address} | ({"verificationToken": token} if token else {})
     body = {"eventFilters": filters_for(domains), "deliveryMode": mode, "expiresIn": lifetime}
     return await _ask(client, "POST", "", Group.MEDIUM, credential, body)
+
+
+async def list_all(client: RingCentral, *, credential: str) -> list[Subscription]:
+    """Those of the credential's user and the app, whoever made them; there are no pages (facts 3)."""
+    body = await client.json(Ask("GET", _PATH, Group.LIGHT, Priority.POLL, credential=credential))
+    return [read(map_of(record)) for record in list_of(body.get("records"))]
 
 
 async def get(client: RingCentral, subscription_id: str, *, credential: str) -> Subscription:
@@ -79,5 +86,5 @@ def read(body: Mapping[str, Any]) -> Subscription:
         address=text_of(map_of(body.get("deliveryMode")).get("address")),
         event_filters=tuple(str(item) for item in list_of(body.get("eventFilters"))),
         disabled_filters=tuple(item for item in disabled if item),
-        blacklisted=text_of(map_of(body.get("blacklistedData")).get("blacklistedAt")),
+        blacklisted_at=time_of(map_of(body.get("blacklistedData")).get("blacklistedAt")),
     )

@@ -74,6 +74,27 @@ RECORDINGS_ANNOUNCED = Counter("ringvault_recordings_announced", "Download jobs 
 SUBSCRIPTION_EXPIRES = Gauge(
     "ringvault_subscription_expires_timestamp_seconds", "When our subscription would end.", registry=REGISTRY
 )
+SUBSCRIPTION_LIVE = Gauge(
+    "ringvault_subscription_live", "1 while our subscription delivers, by all that is known.", registry=REGISTRY
+)
+SUBSCRIPTION_OUTAGES = Counter(
+    "ringvault_subscription_outages",
+    "Intervals in which no event could reach us, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+INSIGHTS_ASKED = Counter(
+    "ringvault_insights_asked",
+    "Requests for insights that no event brought, by outcome: found, notes_only, missing, forbidden, rejected, failed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+CALLS_ASKED = Counter(
+    "ringvault_calls_asked",
+    "Requests for the call-log entry of one recording that polls did not show, by outcome: found, missing.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 DOWNLOADS = Counter(
     "ringvault_downloads",
     "Download attempts by outcome and the kind of reason.",

@@ -35,7 +35,8 @@ from common.settings import (
 from common.telemetry.health import Health
 from common.telemetry.metrics import POLLS
 from services.poller.announce import announce
-from services.poller.guard import Wanted, guard
+from services.poller.guard import guard
+from services.poller.guard_duty import Duty, Wanted
 from services.poller.leadership import Leadership, lead
 from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
 from services.poller.loss_clock import LossClock, silence
@@ -96,7 +97,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
             async with asyncio.TaskGroup() as group:
                 group.create_task(_polls(clockwork, leadership, stop))
                 group.create_task(_announcements(clockwork, leadership, stop))
-                group.create_task(_guard(clockwork, stop))
+                group.create_task(_guard(clockwork, leadership, stop))
                 group.create_task(_ledger(clockwork, stop))
                 group.create_task(_reconciliation(clockwork, stop))
 
@@ -136,16 +137,17 @@ async def _announcements(clockwork: Clockwork, leadership: Leadership, stop: asy
         silence()
 
 
-async def _guard(clockwork: Clockwork, stop: asyncio.Event) -> None:
+async def _guard(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
     settings = clockwork.settings
     if settings.rc_webhook_address is None:
         structlog.get_logger().warning("no_subscription_wanted", missing="RC_WEBHOOK_ADDRESS")
         return
     token = settings.rc_webhook_token[0].get_secret_value() if settings.rc_webhook_token else None
     wanted = Wanted(settings.rc_webhook_address.get_secret_value(), token, settings.rc_domains)
+    duty = Duty(clockwork.client, clockwork.pool, clockwork.clock, leadership, wanted)
 
     async def once() -> float:
-        await guard(clockwork.client, clockwork.pool, clockwork.clock, wanted)
+        await guard(duty)
         return GUARD_EVERY
 
     await _repeat("guard", once, stop)

@@ -1,6 +1,7 @@
 -- name: find
 -- Our subscriptions for an account.
-SELECT subscription_id, credential, address, verification_token_digest, expires_at, renewed_at
+SELECT subscription_id, credential, address, verification_token_digest, expires_at, renewed_at, seen_live_at,
+    silent_since
 FROM subscriptions WHERE account_id = $1
 ORDER BY created_at, subscription_id;
 
@@ -9,7 +10,31 @@ ORDER BY created_at, subscription_id;
 INSERT INTO subscriptions
     (subscription_id, account_id, credential, address, verification_token_digest, expires_at, renewed_at, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-ON CONFLICT (subscription_id) DO UPDATE SET expires_at = excluded.expires_at, renewed_at = excluded.renewed_at;
+ON CONFLICT (subscription_id) DO UPDATE
+SET credential = excluded.credential, expires_at = excluded.expires_at, renewed_at = excluded.renewed_at;
+
+-- name: seen_live
+-- A subscription delivers, by what RingCentral says.
+UPDATE subscriptions SET seen_live_at = $2 WHERE subscription_id = $1;
+
+-- name: fall_silent
+-- RingCentral had insights for so long, as an answer has told, and no event has come since, of whatever recording: the
+-- subscription counts as dead, from the last event on. Insights that were there before the subscription say nothing.
+UPDATE subscriptions s
+SET silent_since = greatest(s.created_at, (
+    SELECT max(e.received_at) FROM insight_events e WHERE e.account_id = s.account_id AND e.source = 'event'
+        AND e.received_at > s.created_at
+))
+WHERE s.account_id = $1 AND s.silent_since IS NULL AND EXISTS (
+    SELECT FROM insight_events f
+    WHERE f.account_id = s.account_id AND f.source = 'fetched' AND f.domain = ANY($2::text[])
+        AND f.received_at > $4 AND f.made_at > s.created_at AND f.made_at <= $3
+        AND NOT EXISTS (
+            SELECT FROM insight_events e
+            WHERE e.account_id = f.account_id AND e.source = 'event' AND e.received_at > f.made_at
+        )
+)
+RETURNING subscription_id, silent_since;
 
 -- name: forget
 -- A subscription of ours is gone.

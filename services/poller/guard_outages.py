@@ -1,0 +1,85 @@
+"""Outages: the intervals in which no event could reach us, and what was missed in them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from common.database.pool import Pool
+from common.database.statements import statements
+from common.telemetry.metrics import SUBSCRIPTION_LIVE, SUBSCRIPTION_OUTAGES
+from services.poller.guard_duty import Duty
+from services.poller.guard_judge import Fault, Judged
+from services.poller.poll import DOMAIN
+
+#: How long before an outage a call may have begun whose insights were to come in it: they take half an hour after the
+#: call (facts 1.5), and calls last an hour or so. Others are asked for by their schedule.
+_BEGAN_BEFORE: Final = timedelta(hours=2)
+#: How long RingCentral may have had insights while no event at all came. Insights of one recording that are lost are no
+#: outage; a company with few calls loses a needless new subscription by it, nothing else.
+SILENT_AFTER: Final = timedelta(minutes=30)
+#: How far back answers are looked at that may show a silence: each pass looks, and one may have been away for a night.
+_LOOK_BACK: Final = timedelta(days=1)
+
+
+async def begin_outage(duty: Duty, judged: Sequence[Judged]) -> None:
+    """None of ours delivers: record since when, once. May run twice."""
+    last = max(judged, key=lambda one: one.live_until)
+    if last.fault is not None:
+        await _begin(duty, last.fault, last.live_until, last.subscription_id)
+
+
+async def _begin(duty: Duty, fault: Fault, since: datetime, subscription_id: str) -> None:
+    SUBSCRIPTION_LIVE.set(0)
+    values = (duty.client.account_id, since, duty.clock.now(), fault.value, subscription_id)
+    async with duty.pool.transaction() as connection:
+        await duty.leadership.prove(connection)
+        begun = await connection.fetchval(statements("subscription_outages")["begin"], *values)
+    if begun is not None:
+        SUBSCRIPTION_OUTAGES.labels(fault.value).inc()
+        log = structlog.get_logger()
+        log.error("subscription_outage_began", reason=fault.value, since=since.isoformat())
+
+
+async def begin_disabled(duty: Duty, subscription_id: str, since: datetime) -> None:
+    """The subscription is there, but its filters are disabled: nothing comes until a person has granted the permission.
+
+    May run twice.
+    """
+    await _begin(duty, Fault.FILTERS_DISABLED, since, subscription_id)
+
+
+async def end_outage(duty: Duty, subscription_id: str) -> None:
+    """Events reach us: note it, end the outage that goes on, and let the insights that it has cost fall due.
+
+    May run twice.
+    """
+    now, account_id = duty.clock.now(), duty.client.account_id
+    SUBSCRIPTION_LIVE.set(1)
+    async with duty.pool.transaction() as connection:
+        await duty.leadership.prove(connection)
+        await connection.execute(statements("subscriptions")["seen_live"], subscription_id, now)
+        outage = await connection.fetchrow(statements("subscription_outages")["find_open"], account_id)
+        if outage is None:
+            return
+        began = outage["began_at"] - _BEGAN_BEFORE
+        due = await connection.fetch(statements("recordings_insights")["fall_due"], account_id, began, now, now)
+        await connection.execute(statements("subscription_outages")["end"], outage["outage_id"], now, len(due))
+    seconds = round((now - outage["began_at"]).total_seconds())
+    log = structlog.get_logger().bind(reason=outage["reason"], seconds=seconds, recordings_due=len(due))
+    lost = [domain for domain in duty.wanted.domains if domain != DOMAIN]
+    log.warning("subscription_outage_ended", not_recoverable=lost)
+
+
+async def look_for_silence(pool: Pool, account_id: str, domains: Sequence[str], now: datetime) -> bool:
+    """Whether the subscription has to be taken for dead, because RingCentral had insights and no event came since.
+
+    The next pass of the guardian makes a new one. May run at any time.
+    """
+    sql = statements("subscriptions")["fall_silent"]
+    found = await pool.fetch(sql, account_id, list(domains), now - SILENT_AFTER, now - _LOOK_BACK)
+    for row in found:
+        since = row["silent_since"].isoformat()
+        structlog.get_logger().error("subscription_silent", subscription_id=row["subscription_id"], since=since)
+    return bool(found)
