@@ -1,10 +1,10 @@
-"""The journal: every accepted event, byte for byte."""
+"""The journal: every accepted event, and every answer that brought insights in place of one, byte for byte."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from common.database.pool import Connection
 from common.database.statements import statements
@@ -12,7 +12,10 @@ from common.database.statements import statements
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event as it is journaled. `digest` is the sha256 of `raw`; `body` is None when Postgres cannot hold it."""
+    """One event as it is journaled. `digest` is the sha256 of `raw`; `body` is None when Postgres cannot hold it.
+
+    With the source `fetched`, `raw` holds the answer of the insights GET, which RingCentral had at `made_at`.
+    """
 
     digest: bytes
     account_id: str
@@ -23,6 +26,8 @@ class Entry:
     domain: str | None = None
     source_record_id: str | None = None
     error: str | None = None
+    source: Literal["event", "fetched"] = "event"
+    made_at: datetime | None = None
 
 
 async def journal(connection: Connection, entries: Sequence[Entry], applied_at: datetime) -> set[bytes]:
@@ -47,5 +52,7 @@ async def journal(connection: Connection, entries: Sequence[Entry], applied_at: 
         [entry.received_at for entry in fresh],
         [applied_at if entry.source_record_id is not None else None for entry in fresh],
         [entry.error for entry in fresh],
+        [entry.source for entry in fresh],
+        [entry.made_at for entry in fresh],
     )
     return {entry.digest for entry in fresh}

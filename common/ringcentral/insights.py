@@ -4,16 +4,22 @@ Insights are an open map; fields that the specification calls required are missi
 so everything but the id of the recording may be absent.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+import httpx
+
 from common.merge import Saying, version_of
-from common.plain_json import NotJson, list_of, map_of, storable, text_of, time_of, whole_number_of
+from common.plain_json import NotJson, list_of, map_of, read_json, storable, text_of, time_of, whole_number_of
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
+from common.ringcentral.errors import SourceFailed
 
+#: What the envelope of an answer says in place of the event's uuid.
+FETCHED: Final = "fetched"
 _EVENT: Final = re.compile(r"/ai/ringsense/v1/public/accounts/(?P<account>[^/]+)/domains/(?P<domain>[^/]+)/insights")
 
 
@@ -28,6 +34,18 @@ class Insights:
     domain: str
     source_record_id: str
     saying: Saying
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of the insights GET, byte for byte, in the envelope of an event: whoever reads the journal reads both.
+
+    `envelope` is None when Postgres cannot hold it as JSON.
+    """
+
+    raw: bytes
+    envelope: Any
+    insights: Insights
 
 
 def domain_of(event: str) -> str | None:
@@ -87,8 +105,35 @@ def _parties(body: dict[str, Any]) -> dict[str, Any]:
 
 async def get_insights(
     client: RingCentral, domain: str, source_record_id: str, *, priority: Priority = Priority.LIVE
-) -> Insights:
-    """Ask for the insights of one recording; raises `Missing` (none, or none yet) and the other errors."""
+) -> Answer:
+    """Ask for the insights of one recording; raises `Missing` (none, or none yet) and the other errors.
+
+    An answer that is about something else is `SourceFailed`: asking again may do better.
+    """
     record = f"domains/{quote(domain, safe='')}/records/{quote(source_record_id, safe='')}"
     path = f"/ai/ringsense/v1/public/accounts/{client.account_id}/{record}/insights"
-    return read_insights(await client.json(Ask("GET", path, Group.LIGHT, priority)), domain)
+    async with client.stream(Ask("GET", path, Group.LIGHT, priority)) as answer:
+        try:
+            raw = await answer.aread()
+        except httpx.HTTPError as error:
+            raise SourceFailed(f"the answer could not be read: {type(error).__name__}") from None
+    try:
+        enveloped = _enveloped(client.account_id, domain, raw)
+        envelope = read_json(enveloped)
+        found = read_event(envelope)
+    except (NotJson, NotInsights):
+        raise SourceFailed("the answer is no insights") from None
+    if (found.domain, found.source_record_id) != (domain, source_record_id):
+        raise SourceFailed("the answer is about another recording")
+    return Answer(enveloped, envelope if storable(envelope) is envelope else None, found)
+
+
+def _enveloped(account_id: str, domain: str, raw: bytes) -> bytes:
+    """The same for the same answer, so that the journal takes it once."""
+    name = f"/ai/ringsense/v1/public/accounts/{account_id}/domains/{domain}/insights"
+    return f'{{"source": "{FETCHED}", "event": {json.dumps(name)}, "body": '.encode() + raw + b"}"
+
+
+def is_fetched(envelope: Any) -> bool:
+    """Whether this is no event, but an answer that was journaled in its place."""
+    return bool(map_of(envelope).get("source") == FETCHED)

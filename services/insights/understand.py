@@ -6,8 +6,8 @@ from typing import Any
 
 from common.database.insight_events import Entry
 from common.messages import InsightsReceived
-from common.plain_json import NotJson, map_of, read_json, storable, text_of
-from common.ringcentral.insights import Insights, NotInsights, read_event
+from common.plain_json import NotJson, map_of, read_json, storable, text_of, time_of
+from common.ringcentral.insights import Insights, NotInsights, is_fetched, read_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ def understand(message: InsightsReceived) -> Understood:
         insights = read_event(clean)
     except NotInsights as error:
         return Understood(replace(entry, error=f"not understood: {error}"), None)
+    if is_fetched(clean):
+        entry = replace(entry, source="fetched", made_at=time_of(insights.saying.modified))
     return Understood(replace(entry, domain=insights.domain, source_record_id=insights.source_record_id), insights)
 
 

@@ -6,7 +6,6 @@ from typing import Final
 
 import structlog
 
-from common.database.pool import Pool
 from common.database.statements import statements
 from common.telemetry.metrics import SUBSCRIPTION_LIVE, SUBSCRIPTION_OUTAGES
 from services.poller.guard_duty import Duty
@@ -72,14 +71,13 @@ async def end_outage(duty: Duty, subscription_id: str) -> None:
     log.warning("subscription_outage_ended", not_recoverable=lost)
 
 
-async def look_for_silence(pool: Pool, account_id: str, domains: Sequence[str], now: datetime) -> bool:
-    """Whether the subscription has to be taken for dead, because RingCentral had insights and no event came since.
+async def look_for_silence(duty: Duty) -> None:
+    """Take the subscription for dead when RingCentral had insights and no event came since; the next pass replaces it.
 
-    The next pass of the guardian makes a new one. May run at any time.
+    May run at any time when no event waits to be journaled.
     """
-    sql = statements("subscriptions")["fall_silent"]
-    found = await pool.fetch(sql, account_id, list(domains), now - SILENT_AFTER, now - _LOOK_BACK)
-    for row in found:
+    sql, now = statements("subscriptions")["fall_silent"], duty.clock.now()
+    values = (duty.client.account_id, list(duty.wanted.domains), now - SILENT_AFTER, now - _LOOK_BACK)
+    for row in await duty.pool.fetch(sql, *values):
         since = row["silent_since"].isoformat()
         structlog.get_logger().error("subscription_silent", subscription_id=row["subscription_id"], since=since)
-    return bool(found)

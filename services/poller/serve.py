@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -9,13 +10,14 @@ from typing import Final
 import structlog
 from pydantic import Field
 
-from common.amqp.publisher import Publisher, open_publisher
+from common.amqp.publisher import NotConfirmed, Publisher, open_publisher
 from common.amqp.ready import check_credentials
 from common.clock import Clock, SystemClock
 from common.database.leases import Lease
 from common.database.loss_clock import retentions_of
 from common.database.pool import DatabaseAway, Pool, open_pool
 from common.database.ready import wait_for_schema
+from common.messages import InsightsReceived
 from common.pause import pause
 from common.ringcentral.budget import DEFAULT_RATE, Group
 from common.ringcentral.client import RingCentral, open_ringcentral
@@ -37,6 +39,8 @@ from common.telemetry.metrics import POLLS
 from services.poller.announce import announce
 from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
+from services.poller.guard_outages import look_for_silence
+from services.poller.insights_fetch import Fetching, fetch_insights
 from services.poller.leadership import Leadership, lead
 from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
 from services.poller.loss_clock import LossClock, silence
@@ -100,6 +104,7 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
                 group.create_task(_guard(clockwork, leadership, stop))
                 group.create_task(_ledger(clockwork, stop))
                 group.create_task(_reconciliation(clockwork, stop))
+                group.create_task(_insights(clockwork, leadership, stop))
 
         await lead(pool, Lease(f"poller of {settings.rc_account_id}"), stop, work)
 
@@ -147,6 +152,9 @@ async def _guard(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Eve
     duty = Duty(clockwork.client, clockwork.pool, clockwork.clock, leadership, wanted)
 
     async def once() -> float:
+        with suppress(NotConfirmed):
+            if not await clockwork.publisher.waiting(InsightsReceived.QUEUE):
+                await look_for_silence(duty)
         await guard(duty)
         return GUARD_EVERY
 
@@ -175,6 +183,15 @@ async def _reconciliation(clockwork: Clockwork, stop: asyncio.Event) -> None:
         return pause_between_windows(await clockwork.client.budget.rate(Group.HEAVY) or DEFAULT_RATE)
 
     await _repeat("reconcile", once, stop)
+
+
+async def _insights(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
+    work = Fetching(clockwork.client, clockwork.pool, clockwork.clock, leadership)
+
+    async def once() -> float:
+        return await fetch_insights(work)
+
+    await _repeat("insights", once, stop)
 
 
 async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio.Event) -> None:

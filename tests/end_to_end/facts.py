@@ -22,7 +22,7 @@ SOON = 30.0
 #: Seconds between two looks.
 LOOK_EVERY = 0.05
 #: When things happened, which no order of arrival can make the same.
-BOOKKEEPING = {"first_seen_at", "updated_at", "audio_stored_at"}
+BOOKKEEPING = {"first_seen_at", "updated_at", "audio_stored_at", "insights_due_at"}
 
 T = TypeVar("T")
 

@@ -1,5 +1,6 @@
 """An account whose subscription is guarded, and whose days pass in moments."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,8 +15,11 @@ from common.telemetry.health import Work
 from services.insights.handle import handle
 from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
+from services.poller.guard_outages import look_for_silence
+from services.poller.insights_fetch import Fetching, fetch_insights
 from services.poller.leadership import Leadership
-from simulator import Simulator, SimulatorOptions, control
+from services.poller.poll import poll
+from simulator import Simulator, SimulatorOptions, control, orders
 from simulator.subscriptions import Subscription
 from tests.integration.simulated_account import settings_for
 from tests.integration.test_ringcentral_client_support import MovedClock
@@ -57,12 +61,16 @@ class Guarded:
     async def look(self, **wanted: Any) -> None:
         """One pass of the guardian, which from now on wants something else."""
         self.duty = replace(self.duty, wanted=replace(self.duty.wanted, **wanted))
+        await look_for_silence(self.duty)
         await guard(self.duty)
 
     async def pass_time(self, seconds: float) -> None:
-        """So many seconds pass, for RingCentral and for us."""
+        """So many seconds pass, for RingCentral and for us, and all that RingCentral sends in them is answered."""
+        world = self.simulator.world
         self.clock.ahead += seconds
-        await control.advance_clock(self.simulator.world, {"advance": seconds})
+        await control.advance_clock(world, {"advance": seconds})
+        while world.schedule.busy(world.clock.now()):  # noqa: ASYNC110 - a fact of the simulator
+            await asyncio.sleep(0.01)
 
     async def hand_on(self) -> int:
         """Journal and merge what the receiver got since the last time, as the insights process does."""
@@ -73,6 +81,29 @@ class Guarded:
         if messages:
             await handle(self.pool, self.clock, messages, Work())
         return len(messages)
+
+    async def live(self, seconds: float, *, rounds: int = 1) -> None:
+        """So much time passes, in so many rounds of what the insights process and the poller's leader do."""
+        work = Fetching(self.client, self.pool, self.clock, self.leadership)
+        for _ in range(rounds):
+            await self.pass_time(seconds / rounds)
+            await self.hand_on()
+            await poll(self.client, self.pool, self.clock, self.leadership)
+            await fetch_insights(work)
+            await self.look()
+
+    async def call(self, *, extension: int = 0, **order: Any) -> str:
+        """A recorded call of a minute ends now; its recording. The call log shows it after 20 s."""
+        world = self.simulator.world
+        who = world.company.extensions[extension].id
+        made = await orders.order_calls(world, {"extension_id": who, "appears_after": 20, **order})
+        recording: str = made["calls"][0]["recordings"][0]
+        return recording
+
+    async def recording(self, source_record_id: str) -> Any:
+        """Its row."""
+        sql = "SELECT * FROM recordings WHERE source_record_id = $1"
+        return await self.pool.fetchrow(sql, source_record_id)
 
     async def outages(self) -> Sequence[Any]:
         return await self.pool.fetch("SELECT * FROM subscription_outages ORDER BY began_at")

@@ -13,11 +13,12 @@ RETURNING digest;
 -- name: journal
 -- Keep events as they arrived.
 INSERT INTO insight_events
-    (digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error)
-SELECT digest, account_id, raw, body::jsonb, uuid, domain, source_record_id, received_at, applied_at, error
+    (digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error, source, made_at)
+SELECT digest, account_id, raw, body::jsonb, uuid, domain, source_record_id, received_at, applied_at, error, source,
+    made_at
 FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
-    $9::timestamptz[], $10::text[])
-    AS n (digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error);
+    $9::timestamptz[], $10::text[], $11::text[], $12::timestamptz[])
+    AS n (digest, account_id, raw, body, uuid, domain, source_record_id, received_at, applied_at, error, source, made_at);
 
 -- name: page
 -- The next events that arrived from one time until another, in the order of arrival.

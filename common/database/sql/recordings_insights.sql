@@ -49,7 +49,7 @@ UPDATE recordings
 SET insights_due_at = $5, insights_reason = $4, insights_attempts = insights_attempts + $6,
     insights_state = CASE WHEN $5::timestamptz IS NULL AND insights_state = 'absent' THEN 'unavailable'
         ELSE insights_state END,
-    updated_at = $7
+    updated_at = CASE WHEN $5::timestamptz IS NULL THEN $7 ELSE updated_at END
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_state IN ('absent', 'partial')
 RETURNING insights_state;
 
@@ -62,7 +62,7 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_sta
 -- name: explain
 -- Why none of what is due is asked for.
 UPDATE recordings
-SET insights_reason = $3, updated_at = $2
+SET insights_reason = $3
 WHERE account_id = $1 AND (domain, source_record_id) IN (
     SELECT domain, source_record_id
     FROM recordings
