@@ -53,6 +53,13 @@ async def merge_sayings(
     return len(changed)
 
 
+async def bring_forward(connection: Connection, account_id: str, keys: Sequence[Key], at: datetime) -> None:
+    """Let the downloads of these that were to be tried again later be due at once. May run twice."""
+    if keys:
+        sql = statements("recordings")["bring_forward"]
+        await connection.execute(sql, account_id, [domain for domain, _ in keys], [key for _, key in keys], at)
+
+
 def _merged(row: asyncpg.Record, said: Sequence[Said]) -> Mapping[str, Any] | None:
     """The columns that a row gets, or None when it stays as it is."""
     key = (row["domain"], row["source_record_id"])

@@ -8,7 +8,7 @@ import structlog
 from common.clock import Clock
 from common.database.insight_events import Entry, journal
 from common.database.pool import DatabaseAway, Pool
-from common.database.recordings import Said, merge_sayings
+from common.database.recordings import Said, bring_forward, merge_sayings
 from common.messages import InsightsReceived
 from common.telemetry.health import Work
 from common.telemetry.metrics import EVENTS_JOURNALED
@@ -45,6 +45,7 @@ async def _write(pool: Pool, clock: Clock, events: Sequence[Understood]) -> None
                 if event.insights and event.entry.account_id == account_id and event.entry.digest in fresh
             ]
             await merge_sayings(connection, account_id, said, now)
+            await bring_forward(connection, account_id, [one.key for one in said], now)
     errors = {entry.digest for entry in entries if entry.error} & fresh
     EVENTS_JOURNALED.labels("with_error").inc(len(errors))
     EVENTS_JOURNALED.labels("applied").inc(len(fresh) - len(errors))

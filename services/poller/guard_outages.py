@@ -6,11 +6,11 @@ from typing import Final
 
 import structlog
 
+from common.database.call_log_rows import DOMAIN
 from common.database.statements import statements
 from common.telemetry.metrics import SUBSCRIPTION_LIVE, SUBSCRIPTION_OUTAGES
 from services.poller.guard_duty import Duty
 from services.poller.guard_judge import Fault, Judged
-from services.poller.poll import DOMAIN
 
 #: How long before an outage a call may have begun whose insights were to come in it: they take half an hour after the
 #: call (facts 1.5), and calls last an hour or so. Others are asked for by their schedule.

@@ -56,18 +56,16 @@ async def _commit(account_id: str, pool: Pool, page: Page, now: datetime, leader
     if page.changes.unreadable:
         structlog.get_logger().error("call_log_records_unreadable", records=page.changes.unreadable)
     try:
-        await _write(account_id, pool, page.changes.calls, page.cursor, now, leadership)
+        await write_as_leader(account_id, pool, page.changes.calls, page.cursor, now, leadership)
     except asyncpg.PostgresError:
         await _write_singly(account_id, pool, page, now, leadership)
 
 
-async def _write(
+async def write_as_leader(
     account_id: str, pool: Pool, calls: Sequence[Call], cursor: Cursor | None, now: datetime, leadership: Leadership
 ) -> None:
-    """Rows and cursor, in one transaction."""
+    """Rows, and the cursor if there is one, in one transaction. May run twice. Raises `LeadershipLost`."""
     async with pool.transaction() as connection:
-        await leadership.prove(connection)
-        await write_calls(connection, account_id, calls, now, priority=Priority.LIVE)
         await leadership.prove(connection)
         await write_calls(connection, account_id, calls, now, priority=Priority.LIVE)
         if cursor is not None:
@@ -88,8 +86,8 @@ async def _write_singly(account_id: str, pool: Pool, page: Page, now: datetime, 
     """Postgres refuses something on the page: write what it takes, and go on; one record never stops the others."""
     for call in page.changes.calls:
         try:
-            await _write(account_id, pool, [call], None, now, leadership)
+            await write_as_leader(account_id, pool, [call], None, now, leadership)
         except asyncpg.PostgresError:
             log = structlog.get_logger()
             log.exception("call_log_record_refused", call_log_id=call.call_log_id[:64])
-    await _write(account_id, pool, [], page.cursor, now, leadership)
+    await write_as_leader(account_id, pool, [], page.cursor, now, leadership)

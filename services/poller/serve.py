@@ -35,7 +35,6 @@ from common.settings import (
     Words,
 )
 from common.telemetry.health import Health
-from common.telemetry.metrics import POLLS
 from services.poller.announce import announce
 from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
@@ -44,8 +43,7 @@ from services.poller.insights_fetch import Fetching, fetch_insights
 from services.poller.leadership import Leadership, lead
 from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
 from services.poller.loss_clock import LossClock, silence
-from services.poller.pace import next_pause
-from services.poller.poll import poll
+from services.poller.polling import Polling
 from services.poller.reconcile import LOOK_EVERY, Schedule, pause_between_windows, reconcile
 
 #: Seconds between two looks for due rows: an index look-up, so that a job leaves within a second.
@@ -110,21 +108,9 @@ async def serve(settings: PollerSettings, health: Health, stop: asyncio.Event) -
 
 
 async def _polls(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:
-    pause_before = 0.0
-
-    async def once() -> float:
-        nonlocal pause_before
-        try:
-            read = await poll(clockwork.client, clockwork.pool, clockwork.clock, leadership)
-        except RingCentralError:
-            POLLS.labels("failed").inc()
-            raise
-        rate = await clockwork.client.budget.rate(Group.HEAVY) or DEFAULT_RATE
-        longest = clockwork.settings.poll_interval
-        pause_before = next_pause(read=read, last=pause_before, rate=rate, longest=longest)
-        return pause_before
-
-    await _repeat("poll", once, stop)
+    longest = clockwork.settings.poll_interval
+    polling = Polling(clockwork.client, clockwork.pool, clockwork.clock, leadership, longest=longest)
+    await _repeat("poll", polling.once, stop)
 
 
 async def _announcements(clockwork: Clockwork, leadership: Leadership, stop: asyncio.Event) -> None:

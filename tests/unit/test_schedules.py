@@ -1,6 +1,6 @@
 """Due times and windows, which people must be able to read."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from common.ringcentral.budget import DEFAULT_RATE
 from services.downloader.schedule import STEPS, next_step
 from services.poller.announce import AHEAD, LEAST, MOST, grows_old_after, window_size
-from services.poller.pace import next_pause
+from services.poller.missed_calls import STEPS as LOOKS
+from services.poller.missed_calls import next_look
+from services.poller.pace import SHARE, next_pause, shortest_pause
 
 
 def test_the_schedule_begins_in_seconds_and_goes_on_for_days() -> None:
@@ -64,3 +66,21 @@ def test_no_budget_is_so_large_that_polls_become_a_storm() -> None:
 
 def test_the_setting_is_the_longest_pause_even_when_calls_come_in() -> None:
     assert next_pause(read=9, last=0, rate=DEFAULT_RATE, longest=5) == 5
+
+
+@given(st.integers(min_value=0, max_value=20_000), st.floats(min_value=0.01, max_value=50))
+def test_polls_of_many_pages_stay_within_their_share_of_the_budget(read: int, rate: float) -> None:
+    pages = max(1, -(-read // 250))
+
+    assert pages / shortest_pause(read=read, rate=rate) <= SHARE * rate * 1.001
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=90)))
+def test_a_call_that_polls_missed_is_asked_for_a_few_times_and_never_again(age: timedelta) -> None:
+    seen = datetime(2026, 3, 1, tzinfo=UTC)
+    asks, due = 0, next_look(seen, seen + age)
+    while due is not None:
+        assert due > seen + age
+        asks, due = asks + 1, next_look(seen, due)
+
+    assert asks <= len(LOOKS)

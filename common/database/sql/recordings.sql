@@ -110,6 +110,14 @@ FROM due
 WHERE r.account_id = $1 AND r.domain = due.domain AND r.source_record_id = due.source_record_id
 RETURNING r.domain, r.source_record_id, due.rank, due.place;
 
+-- name: bring_forward
+-- Insights came: RingCentral has the audio as well, so what waits to be tried again is due now, unless it is in hand.
+UPDATE recordings
+SET audio_due_at = $4
+WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+    AND audio_state = 'pending' AND audio_due_at > $4
+    AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp());
+
 -- name: withdraw
 -- Take back announcements that the broker did not confirm.
 UPDATE recordings
