@@ -70,7 +70,9 @@ async def _read_call_log(client: RingCentral, credential: str) -> None:
     since = now - timedelta(days=1)
     first = await call_log.changes(client, sync_token=None, since=since, credential=credential)
     await call_log.changes(client, sync_token=first.sync_token, since=since, credential=credential)
-    await call_log.window_page(client, call_log.Window(since, now), 1, credential=credential)
+    window = call_log.Window(since, now)
+    await call_log.window_page(client, window, 1, credential=credential)
+    await call_log.of_session(client, str(first.calls[0].telephony_session_id), window)
 
 
 async def _read_insights(client: RingCentral, truth: Mapping[str, Any]) -> None:
@@ -84,6 +86,7 @@ async def _use_subscription(client: RingCentral, credential: str, address: str) 
         client, credential=credential, address=address, token=TOKEN, domains=["pbx", "rcv"], lifetime=_LIFETIME
     )
     which = made.subscription_id
+    await subscription.list_all(client, credential=credential)
     await subscription.get(client, which, credential=credential)
     await subscription.extend(client, which, credential=credential, domains=["pbx"], lifetime=_LIFETIME)
     await subscription.delete(client, which, credential=credential)
