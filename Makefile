@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi format lock fuzz bench-memory bench-storms \
 	bench-budget bench-trickle bench-scale image compose-demo image-check sbom compose-check check-kubernetes \
-	clean
+	bench-soon clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What `make conformance`, `audit` and `openapi` alone need lies apart: nothing of ours may come to depend on it.
@@ -86,6 +86,9 @@ bench-trickle: setup ## genuine events beside a thousand half-open and trickling
 
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)
 	@$(PYTHON) -m benchmarks.fuzz $(if $(SEED),--seed $(SEED))
+
+bench-soon: setup ## how long after RingCentral has a recording it is stored, at the median
+	@$(PYTHON) -m benchmarks.soon
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .
