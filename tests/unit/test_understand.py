@@ -40,6 +40,16 @@ def test_an_event_is_journaled_as_it_is_and_understood() -> None:
     assert result.insights is not None
 
 
+def test_an_answer_that_was_journaled_in_place_of_an_event_is_told_from_one() -> None:
+    modified = "2026-01-01T10:00:05.250Z"
+    result = understood(envelope(source="fetched", body=body(lastModifiedTime=modified)))
+
+    assert result.entry.source == "fetched"
+    assert result.entry.made_at == datetime(2026, 1, 1, 10, 0, 5, 250_000, tzinfo=UTC)
+    assert result.insights is not None
+    assert (understood(envelope()).entry.source, understood(envelope()).entry.made_at) == ("event", None)
+
+
 def test_what_is_not_json_is_kept_raw_with_its_error() -> None:
     result = understood(None, raw=b"\xff{")
 
