@@ -35,8 +35,8 @@ async def begin(request: web.Request, answer: Answer, *, sized: bool = True) -> 
     return response
 
 
-async def send(request: web.Request, answer: Answer) -> web.StreamResponse:
-    response = await begin(request, answer)
+async def send(request: web.Request, answer: Answer, *, sized: bool = True) -> web.StreamResponse:
+    response = await begin(request, answer, sized=sized)
     if request.method != "HEAD" and answer.status != 204:
         for piece in answer.pieces():
             await response.write(piece)

@@ -72,13 +72,13 @@ def _tune(name: str, bit_rate: int) -> bytes:
         line = LINES[note]
         for frame in range(NOTE_FRAMES):
             signs = SIGNS[line % 2]
-            sound = _frame(bit_rate, line, signs[2 * frame % 4], signs[(2 * frame + 1) % 4])
+            sound = tone_frame(bit_rate, line, signs[2 * frame % 4], signs[(2 * frame + 1) % 4])
             frames.append(sound.ljust(size - len(stamp), b"\0") + stamp)
     return b"".join(frames)
 
 
 @lru_cache(maxsize=512)
-def _frame(bit_rate: int, line: int, first_sign: int, second_sign: int) -> bytes:
+def tone_frame(bit_rate: int, line: int, first_sign: int, second_sign: int) -> bytes:
     """Header, side information and main data of one frame, without its padding."""
     header = bytes((0xFF, 0xFB, BIT_RATE_INDEX[bit_rate] << 4 | 2 << 2, 0xC4))
     granules = [_granule(line, sign) for sign in (first_sign, second_sign)]

@@ -6,6 +6,7 @@ from random import Random
 
 from simulator.audio import Audio
 from simulator.audio_mp3 import FRAME_MS, mp3_of_length
+from simulator.audio_mp3_vbr import vbr_of_length
 from simulator.audio_wav import wav_of_length, wav_of_size
 from simulator.company import Call, Company, Extension, InsightEvent, Recording, Revision
 from simulator.insights import CALL_NOTES_KINDS, draw_kinds
@@ -27,6 +28,10 @@ class CallPlan:
     recorded: bool = True
     short_recording: bool = False
     wav: bool = False
+    #: mp3 with frames of varying bit rate, without a header that tells the length.
+    vbr: bool = False
+    #: how long the recording is, when it holds only a part of the call.
+    recording_seconds: float | None = None
     bytes: int | None = None
     second_recording: bool = False
     transfer: bool = False
@@ -90,7 +95,7 @@ class Planner:
         seconds = audio.duration_ms / 1000 + RING_SECONDS if plan.bytes else plan.seconds
         return Recording(
             id=id_,
-            mode="OnDemand" if self._rng.random() < 0.1 else "Automatic",
+            mode="OnDemand" if self._rng.random() < 0.1 or plan.recording_seconds is not None else "Automatic",
             audio=audio,
             extension=plan.extension,
             ended_at=started_at + seconds,
@@ -100,9 +105,12 @@ class Planner:
     def _audio(self, plan: CallPlan, id_: str) -> Audio:
         if plan.bytes:
             return wav_of_size(id_, plan.bytes)
-        length_ms = max(FRAME_MS, round((plan.seconds - RING_SECONDS) * 1000))
+        seconds = plan.seconds - RING_SECONDS if plan.recording_seconds is None else plan.recording_seconds
+        length_ms = max(FRAME_MS, round(seconds * 1000))
         if plan.wav:
             return wav_of_length(id_, length_ms)
+        if plan.vbr:
+            return vbr_of_length(id_, length_ms)
         return mp3_of_length(id_, length_ms, self._rng.choice(MP3_BIT_RATES))
 
     def _events(self, plan: CallPlan, call: Call, recording: Recording) -> list[InsightEvent]:

@@ -96,6 +96,7 @@ def _draw_plan(
         recorded=recorded,
         short_recording=shape == "short",
         wav=rng.random() < options.wav_share,
+        vbr=options.vbr_share > 0 and rng.random() < options.vbr_share,  # drawn only then: seeds keep their calls.
         second_recording=shape == "second_recording",
         transfer=shape == "transfer",
         queue=shape == "queue",

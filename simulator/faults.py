@@ -4,14 +4,19 @@ and ``service_faults``.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Protocol
 
 from simulator.tally import Tally
 
+#: what an order says of a fault itself; the rest are parameters of its kind.
+_FIELDS = ("endpoint", "kind", "times", "skip", "match", "chance")
+
 
 @dataclass
 class Fault:
-    """``match``: only requests whose path holds this text; ``skip``: so many are let through first.
+    """``match``: only requests whose path holds this text; ``skip``: so many are let through first; ``chance``: of the
+    others, so large a share meets it.
 
     ``name`` is that of the storm's; one that was ordered has none.
     """
@@ -21,6 +26,7 @@ class Fault:
     times: int = 1
     skip: int = 0
     match: str = ""
+    chance: float = 1.0
     parameters: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -47,11 +53,12 @@ class Faults:
         self.kinds: frozenset[str] = frozenset()
         self.happened: dict[str, int] = defaultdict(int)
         self._source = source
+        self._rng = Random("faults")
         self._queues: dict[str, list[Fault]] = defaultdict(list)
 
     def add(self, order: dict[str, Any]) -> Fault:
         """Queues a fault as the control endpoint takes it; whatever is no field is a parameter of the kind."""
-        known = {name: order.pop(name) for name in ("endpoint", "kind", "times", "skip", "match") if name in order}
+        known = {name: order.pop(name) for name in _FIELDS if name in order}
         if known.get("kind") not in self.kinds:
             raise ValueError(f"kind must be one of: {', '.join(sorted(self.kinds))}")
         if known.get("endpoint") not in self.endpoints:
@@ -95,6 +102,8 @@ class Faults:
                 continue
             if fault.skip > 0:
                 fault.skip -= 1
+                return None
+            if self._rng.random() >= fault.chance:
                 return None
             fault.times -= 1
             if fault.times <= 0:

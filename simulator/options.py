@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 LARGEST_PAGE = 1000
 #: orders of the call-log list; RingCentral's is not specified (facts 4.3).
 ORDERS = ("newest", "oldest", "any")
+#: kinds of ETag.
+ETAGS = ("none", "weak", "strong")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,13 @@ class SimulatorOptions:
     )
     media_url: str = field(default="", metadata={"help": "base of contentUri, when it is not this server"})
     wav_share: float = field(default=0.15, metadata={"help": "share of recordings that are wav instead of mp3"})
+    vbr_share: float = field(
+        default=0.0, metadata={"help": "share of the mp3 recordings that have frames of varying bit rate"}
+    )
+    audio_etag: str = field(
+        default="none", metadata={"help": "ETag of audio: none, weak or strong; RingCentral documents none"}
+    )
+    audio_ranges: bool = field(default=True, metadata={"help": "audio can be asked for in ranges"})
     extra_recording_bytes: int = field(default=0, metadata={"help": "adds a call with one wav of this size"})
     foreign_users: str = field(
         default="", metadata={"help": "numbers of users that belong to another account, separated by commas"}
@@ -91,6 +100,8 @@ class SimulatorOptions:
             raise ValueError(f"largest_page must be between 1 and {LARGEST_PAGE}")
         if self.call_log_order not in ORDERS:
             raise ValueError(f"call_log_order must be one of: {', '.join(ORDERS)}")
+        if self.audio_etag not in ETAGS:
+            raise ValueError(f"audio_etag must be one of: {', '.join(ETAGS)}")
         if not 0 < self.fault_rate <= 1:
             raise ValueError("fault_rate must be above 0 and at most 1")
 

@@ -16,6 +16,8 @@ PLAN_FIELDS = {
     "recorded",
     "short_recording",
     "wav",
+    "vbr",
+    "recording_seconds",
     "second_recording",
     "transfer",
     "queue",

@@ -24,20 +24,36 @@ async def get_recording(world: World, incoming: Incoming) -> Answer:
 
 
 async def get_content(world: World, incoming: Incoming) -> Answer:
-    """The audio, or 404 CMN-102 while it is not ready or when it is gone. No ETag, no checksum: none is documented."""
+    """The audio, or 404 CMN-102 while it is not ready or when it is gone. No checksum, and an ETag only as an option:
+    none is documented.
+    """
     recording = _found(world, incoming)
     now = world.clock.now()
     if recording.ready_at > now or recording.is_gone(now):
         recording.asked_when_gone |= recording.is_gone(now)
         raise not_found("recordingId")
-    audio = recording.audio
-    headers = {"Content-Type": audio.content_type, "Accept-Ranges": "bytes", **_disposition(incoming)}
-    wanted = _range(incoming.request.headers.get("Range", ""), audio)
+    audio, etag = recording.audio, _etag(world, recording)
+    headers = {"Content-Type": audio.content_type, **_disposition(incoming)}
+    headers |= {"ETag": etag} if etag else {}
+    headers["Accept-Ranges"] = "bytes" if world.options.audio_ranges else "none"
+    wanted = _range(incoming.request.headers.get("Range", ""), audio) if _may_be_part(world, incoming, etag) else None
     if wanted is None:
         return Answer(200, headers, audio.size, partial(audio.chunks, 0, audio.size))
     first, last = wanted
     headers["Content-Range"] = f"bytes {first}-{last}/{audio.size}"
     return Answer(206, headers, last + 1 - first, partial(audio.chunks, first, last + 1))
+
+
+def _etag(world: World, recording: Recording) -> str:
+    """As the option says: the same bytes have the same one."""
+    tag = f'"{recording.id}-{recording.audio.size}"'
+    return {"none": "", "weak": f"W/{tag}", "strong": tag}[world.options.audio_etag]
+
+
+def _may_be_part(world: World, incoming: Incoming, etag: str) -> bool:
+    """Whether a range is answered as one: a condition that does not hold, or holds only weakly, asks for the whole."""
+    condition = incoming.request.headers.get("If-Range")
+    return world.options.audio_ranges and (condition is None or (condition == etag and not etag.startswith("W/")))
 
 
 def _found(world: World, incoming: Incoming) -> Recording:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from simulator import account_endpoints as account
 from simulator.answers import Answer, json_answer, send
+from simulator.body_faults import BODY_KINDS
 from simulator.control import control_routes
 from simulator.endpoints import ENDPOINTS, Endpoint
 from simulator.errors import Refusal, lacking_permission, lacking_scope, not_found
@@ -19,7 +20,7 @@ from simulator.world import Incoming, World
 
 TokenHandler = Callable[[World, web.Request], Awaitable[Answer]]
 
-KINDS = {**WIRE_KINDS, **SERVICE_KINDS}
+KINDS = {**WIRE_KINDS, **BODY_KINDS, **SERVICE_KINDS}
 
 
 def application(world: World) -> web.Application:

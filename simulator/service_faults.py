@@ -13,8 +13,7 @@ from simulator.call_plans import CallPlan
 from simulator.errors import Refusal, not_found, unauthorized
 from simulator.event_filters import Disabled
 from simulator.oauth import SESSION_LIMIT
-from simulator.visit import Produce, Visit, service_closed
-from simulator.wire_faults import Kind, Parameters
+from simulator.visit import Kind, Parameters, Produce, Visit, service_closed
 from simulator.world import Incoming
 from simulator.wrinkles import delete_call
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -68,6 +69,12 @@ class Visit:
         if refusal.status == 429 and self.closure:
             self.closure.answered(self.world.clock.real())
         return response
+
+
+#: what an order says beside the fields of a fault.
+Parameters = dict[str, Any]
+#: a fault stands in the place of the handler.
+Kind = Callable[[Visit, Produce, Parameters], Awaitable[web.StreamResponse]]
 
 
 def service_closed(seconds: float) -> Refusal:
