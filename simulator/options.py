@@ -10,6 +10,7 @@ LARGEST_PAGE = 1000
 ORDERS = ("newest", "oldest", "any")
 #: kinds of ETag.
 ETAGS = ("none", "weak", "strong")
+RANGES = ("yes", "no", "ignored")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,9 @@ class SimulatorOptions:
     audio_etag: str = field(
         default="none", metadata={"help": "ETag of audio: none, weak or strong; RingCentral documents none"}
     )
-    audio_ranges: bool = field(default=True, metadata={"help": "audio can be asked for in ranges"})
+    audio_ranges: str = field(
+        default="yes", metadata={"help": "audio can be asked for in ranges: yes, no, or promised and then ignored"}
+    )
     extra_recording_bytes: int = field(default=0, metadata={"help": "adds a call with one wav of this size"})
     foreign_users: str = field(
         default="", metadata={"help": "numbers of users that belong to another account, separated by commas"}
@@ -102,6 +105,8 @@ class SimulatorOptions:
             raise ValueError(f"call_log_order must be one of: {', '.join(ORDERS)}")
         if self.audio_etag not in ETAGS:
             raise ValueError(f"audio_etag must be one of: {', '.join(ETAGS)}")
+        if self.audio_ranges not in RANGES:
+            raise ValueError(f"audio_ranges must be one of: {', '.join(RANGES)}")
         if not 0 < self.fault_rate <= 1:
             raise ValueError("fault_rate must be above 0 and at most 1")
 

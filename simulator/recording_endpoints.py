@@ -35,7 +35,7 @@ async def get_content(world: World, incoming: Incoming) -> Answer:
     audio, etag = recording.audio, _etag(world, recording)
     headers = {"Content-Type": audio.content_type, **_disposition(incoming)}
     headers |= {"ETag": etag} if etag else {}
-    headers["Accept-Ranges"] = "bytes" if world.options.audio_ranges else "none"
+    headers["Accept-Ranges"] = "none" if world.options.audio_ranges == "no" else "bytes"
     wanted = _range(incoming.request.headers.get("Range", ""), audio) if _may_be_part(world, incoming, etag) else None
     if wanted is None:
         return Answer(200, headers, audio.size, partial(audio.chunks, 0, audio.size))
@@ -53,7 +53,9 @@ def _etag(world: World, recording: Recording) -> str:
 def _may_be_part(world: World, incoming: Incoming, etag: str) -> bool:
     """Whether a range is answered as one: a condition that does not hold, or holds only weakly, asks for the whole."""
     condition = incoming.request.headers.get("If-Range")
-    return world.options.audio_ranges and (condition is None or (condition == etag and not etag.startswith("W/")))
+    return world.options.audio_ranges == "yes" and (
+        condition is None or (condition == etag and not etag.startswith("W/"))
+    )
 
 
 def _found(world: World, incoming: Incoming) -> Recording:
