@@ -105,6 +105,18 @@ DOWNLOADED_BYTES = Counter("ringvault_downloaded_bytes", "Bytes of audio read fr
 DOWNLOAD_SECONDS = Histogram(
     "ringvault_download_seconds", "Time of a stored download.", registry=REGISTRY, buckets=_WORK_SECONDS
 )
+DOWNLOAD_RESUMES = Counter(
+    "ringvault_download_resumes",
+    "Lost connections in the middle of an audio, by how the source went on: behind what was received, or anew.",
+    ["reply"],
+    registry=REGISTRY,
+)
+RECORDINGS_ASKED_FOR_LENGTH = Counter(
+    "ringvault_recordings_asked_for_length",
+    "Heavy requests for a recording's metadata, because its audio alone was no proof, by verdict.",
+    ["verdict"],
+    registry=REGISTRY,
+)
 RINGCENTRAL_REQUESTS = Counter(
     "ringvault_ringcentral_requests",
     "Requests to RingCentral by rate group and status.",

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -17,6 +17,7 @@ from common.database.statements import statements
 from common.messages import DownloadRecording
 from common.ringcentral.budget import Priority
 from common.storage.interface import StoredObject
+from services.downloader.plausibility import Known
 from services.downloader.schedule import STEPS
 
 #: Seconds a claim lives: a downloader that is killed blocks its recording no longer than that.
@@ -40,8 +41,11 @@ class Claim:
     audio_object: str | None
     audio_upload_id: str | None
     attempts: int
+    #: Why there is no audio yet, as far as it was tried.
+    reason: str | None
     started_at: datetime
     priority: Priority
+    known: Known
     claim_id: uuid.UUID
     lost: bool = field(default=False)
 
@@ -68,9 +72,21 @@ class Claim:
         """Note an open upload on the row, so that a successor can abort exactly that one."""
         await self._run("note_upload", upload_id)
 
-    async def store(self, stored: StoredObject, content_type: str) -> None:
+    @property
+    def age(self) -> timedelta:
+        """Time since the call ended, as far as that is known."""
+        return self.clock.now() - self.started_at - timedelta(milliseconds=self.known.call_ms or 0.0)
+
+    async def store(self, stored: StoredObject, content_type: str, milliseconds: int | None) -> None:
         """The end: the recording is stored."""
-        await self._run("store", stored.size, content_type, stored.sha256, self.clock.now())
+        await self._run("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds)
+
+    async def quarantine(
+        self, stored: StoredObject, content_type: str, milliseconds: int | None, reason: str, due_at: datetime | None
+    ) -> None:
+        """It arrived whole and is not plausible: kept, and tried again when it is due, if it is."""
+        facts = (stored.size, content_type, stored.sha256, self.clock.now(), milliseconds)
+        await self._run("quarantine", *facts, reason, due_at)
 
     async def retry_later(self, reason: str, due_at: datetime) -> None:
         """The attempt failed and counts."""
@@ -139,8 +155,10 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
         audio_object=row["audio_object"],
         audio_upload_id=row["audio_upload_id"],
         attempts=row["audio_attempts"],
+        reason=row["audio_reason"],
         started_at=row["started_at"] or row["first_seen_at"],
         priority=Priority(row["audio_priority"]),
+        known=Known(recording_ms=row["recording_ms"], call_ms=row["call_ms"]),
         claim_id=claim_id,
     )
 
@@ -154,5 +172,5 @@ async def count_unclaimed_failure(
     """
     key = (job.account_id, job.domain, job.source_record_id)
     statement = statements("unclaimed_recordings")["count_failure"]
-    attempts: int | None = await pool.fetchval(statement, *key, reason, claim_id, STEPS["failed"], clock.now())
+    attempts: int | None = await pool.fetchval(statement, *key, reason, claim_id, STEPS["source_failed"], clock.now())
     return attempts

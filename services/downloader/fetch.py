@@ -1,49 +1,139 @@
-"""Fetching: what an answer must look like to be audio, and its body as chunks."""
+"""Fetching: a recording's bytes, over as many requests as it takes. Each request is a slot of the budget."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from types import TracebackType
+from typing import Final, Self, cast
 
 import httpx
+import structlog
 
 from common.ringcentral.budget import Group, Priority
-from common.ringcentral.client import Ask
+from common.ringcentral.client import Ask, RingCentral
 from common.ringcentral.errors import SourceFailed
 from common.telemetry.health import Work
-from common.telemetry.metrics import DOWNLOADED_BYTES
+from common.telemetry.metrics import DOWNLOAD_RESUMES, DOWNLOADED_BYTES
+from services.downloader.ranges import Told, content_type_of, reply_to_range, told_by
+from services.downloader.throughput import Throughput, TooSlow
+
+#: Times that one attempt goes on after a lost connection: a minute's budget of one user (facts 6). What breaks more
+#: often is left to the schedule, and the budget to others.
+MOST_RESUMES: Final = 10
+#: What the body of an error begins with: JSON, HTML, XML; no audio does.
+_TEXT: Final = (b"{", b"[", b"<")
+#: White space and the byte order mark.
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 
 
-def ask_for(uri: str, priority: Priority) -> Ask:
-    """The request for a recording's content, which is heavy (facts 5); compressed audio would hide its length."""
-    return Ask("GET", uri, Group.HEAVY, priority, headers={"Accept": "audio/*", "Accept-Encoding": "identity"})
+class Anew(Exception):
+    """The source sends the whole from its begin: what was taken is to be dropped, and `chunks` to be read again."""
 
 
-def content_type_of(answer: httpx.Response) -> str:
-    """The audio's type, when the head of the answer is one of audio; raises `SourceFailed` otherwise.
-
-    RingCentral answers errors as JSON, at times with status 200; such a body is not a recording.
-    """
-    content_type: str = answer.headers.get("content-type", "").split(";")[0].strip().lower()
-    if answer.status_code != 200:
-        raise SourceFailed(f"the audio was answered with status {answer.status_code}", status=answer.status_code)
-    if not content_type.startswith("audio/"):
-        raise SourceFailed("the answer is not audio", status=200)
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        raise SourceFailed("the audio came compressed, although that was declined", status=200)
-    if answer.headers.get("content-length") == "0":
-        raise SourceFailed("the audio is empty", status=200)
-    return content_type
+class _Broken(Exception):
+    """The connection was lost, or is not worth keeping; the text says how."""
 
 
-async def chunks_of(answer: httpx.Response, work: Work) -> AsyncIterator[bytes]:
-    """The body, chunk by chunk; raises `SourceFailed` when it ends early or is empty."""
-    received = 0
-    try:
-        async for chunk in answer.aiter_raw():
-            received += len(chunk)
-            DOWNLOADED_BYTES.inc(len(chunk))
-            work.progress()
-            yield chunk
-    except httpx.HTTPError as error:
-        raise SourceFailed(f"the audio broke off after {received} bytes: {type(error).__name__}") from None
-    declared = answer.headers.get("content-length")
-    if received == 0 or (declared is not None and declared != str(received)):
-        raise SourceFailed(f"the audio has {received} bytes, {declared or 'more than none'} were announced")
+class Source:
+    """The audio at a URI. Open as long as the `async with` lasts; raises the client's errors and `SourceFailed`."""
+
+    def __init__(self, client: RingCentral, uri: str, priority: Priority, work: Work) -> None:
+        self._client = client
+        self._uri = uri
+        self._priority = priority
+        self._work = work
+        self._throughput = Throughput()
+        self._stack = AsyncExitStack()
+        self._told = Told(None, None)
+        self._received = 0
+        self._resumes = 0
+        #: The type that the first answer tells.
+        self.content_type = ""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._ask({})
+            self.content_type = content_type_of(self._answer.status_code, self._answer.headers)
+            self._told = told_by(self._answer.status_code, self._answer.headers)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The bytes in order, whole or with an error.
+
+        Raises `Anew` when the source began again; then this is called again.
+        """
+        while True:
+            try:
+                async with aclosing(self._body()) as body:
+                    async for chunk in body:
+                        yield chunk
+                why = "it ended early"
+            except _Broken as fault:
+                why = str(fault)
+            else:
+                if self._is_whole():
+                    return
+            await self._go_on(why)
+
+    async def _body(self) -> AsyncGenerator[bytes, None]:
+        """The body of the present answer."""
+        try:
+            async with aclosing(cast("AsyncGenerator[bytes, None]", self._answer.aiter_raw())) as body:
+                while True:
+                    asked = time.monotonic()
+                    chunk = await anext(body, None)
+                    if chunk is None:
+                        return
+                    self._throughput.came(len(chunk), time.monotonic() - asked)
+                    if self._received == 0 and chunk.lstrip(_BLANK).startswith(_TEXT):
+                        raise SourceFailed("the answer is an error's text, not audio", status=200)
+                    self._received += len(chunk)
+                    DOWNLOADED_BYTES.inc(len(chunk))
+                    self._work.progress()
+                    yield chunk
+        except httpx.HTTPError as error:
+            raise _Broken(type(error).__name__) from None
+        except TooSlow:
+            raise _Broken("too slow") from None
+
+    def _is_whole(self) -> bool:
+        """Whether all has come; false when the answer was a part. Raises `SourceFailed`."""
+        total = self._told.total
+        if self._received == 0 or (total is not None and self._received > total):
+            raise SourceFailed(f"the audio has {self._received} bytes, {total or 'more than none'} were announced")
+        return total is None or self._received == total
+
+    async def _go_on(self, why: str) -> None:
+        """Ask for the rest; raises `Anew`, or `SourceFailed` when that cannot be done safely."""
+        validator, received = self._told.validator, self._received
+        if validator is None or received == 0 or self._resumes == MOST_RESUMES:
+            raise SourceFailed(f"the audio broke off after {received} bytes: {why}")
+        self._resumes += 1
+        structlog.get_logger().info("download_resumed", bytes=received, reason=why)
+        await self._stack.aclose()
+        await self._ask({"Range": f"bytes={received}-", "If-Range": validator})
+        status, headers = self._answer.status_code, self._answer.headers
+        if content_type_of(status, headers) != self.content_type:
+            raise SourceFailed("the rest of the audio is of another type", status=status)
+        reply = reply_to_range(self._told, received, status, headers)
+        DOWNLOAD_RESUMES.labels(reply).inc()
+        if reply == "anew":
+            self._told, self._received = told_by(status, headers), 0
+            raise Anew
+
+    async def _ask(self, headers: dict[str, str]) -> None:
+        """Send a request, which is heavy (facts 5); compressed audio would hide its length. Waiting for budget is no
+        stall.
+        """
+        headers = {"Accept": "audio/*", "Accept-Encoding": "identity", **headers}
+        ask = Ask("GET", self._uri, Group.HEAVY, self._priority, headers=headers)
+        with self._work.waiting():
+            self._answer = await self._stack.enter_async_context(self._client.stream(ask))

@@ -1,68 +1,51 @@
-"""The handler: claim, fetch, store, record."""
+"""The handler: claim, attempt, record the outcome on the row."""
 
 import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 import asyncpg
 import structlog
 
-from common.clock import Clock
-from common.database.pool import DatabaseAway, Pool
+from common.database.pool import DatabaseAway
 from common.messages import DownloadRecording
-from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import (
     CredentialRefused,
     Forbidden,
     ForeignHost,
     Missing,
     NoBudget,
+    Rejected,
     RingCentralError,
     Throttled,
     Unauthenticated,
     pause_asked_by,
 )
-from common.storage.interface import Storage, StorageError, StoredObject
-from common.storage.object_names import recording_object_name
-from common.storage.read_back import check_read_back
+from common.storage.interface import StorageError
 from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
+from services.downloader.attempt import Arrived, Downloads, attempt
 from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
-from services.downloader.fetch import ask_for, chunks_of, content_type_of
-from services.downloader.schedule import Kind, next_step
+from services.downloader.schedule import Kind, next_step, next_step_when_missing, why_unavailable
+from services.downloader.storage_gate import StorageAway
 
-#: Seconds for one attempt, the wait for its slot included: half of the broker's acknowledgement timeout of 30 min.
-ATTEMPT_DEADLINE: Final = 15 * 60.0
-#: When a job is due again that got no slot (others had them: soon), or that waits for a person to mend a credential, to
-#: grant a permission or to allow a host (then the start makes it due, see `allowed_now`): uncounted, so that mending it
-#: heals the row whenever that is.
-_POSTPONED: Final[dict[type[RingCentralError], timedelta]] = {
+#: When a job is due again that got no slot (others had them: soon), whose storage is away (the gate knows more then),
+#: or that waits for a person to mend a credential, to grant a permission or to allow a host (then the start makes it
+#: due, see `allowed_now`): uncounted, so that mending it heals the row whenever that is.
+_POSTPONED: Final[dict[type[Exception], timedelta]] = {
     NoBudget: timedelta(seconds=5),
+    StorageAway: timedelta(minutes=1),
     CredentialRefused: timedelta(minutes=1),
     Unauthenticated: timedelta(minutes=1),
     Forbidden: timedelta(hours=1),
     ForeignHost: timedelta(hours=1),
 }
-
-
 #: Seconds to say on the row that work is handed back while the process stops.
 _HAND_BACK_WITHIN: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Downloads:
-    """What the handler works with."""
-
-    pool: Pool
-    client: RingCentral
-    storage: Storage
-    clock: Clock
-    verify_after_store: bool = False
 
 
 async def handle(downloads: Downloads, messages: Sequence[DownloadRecording], work: Work) -> None:
@@ -108,7 +91,7 @@ async def _record_unclaimed_failure(
         structlog.get_logger().exception("failure_not_recorded")
         return
     if attempts is not None:
-        _tell_failure(error, reason, attempts, next_step("failed", attempts))
+        _tell_failure(error, reason, attempts, next_step("source_failed", attempts))
 
 
 async def _hand_back(downloads: Downloads, claim: Claim) -> None:
@@ -122,74 +105,66 @@ async def _hand_back(downloads: Downloads, claim: Claim) -> None:
 async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
     started = time.monotonic()
     try:
-        stored = await _attempt(downloads, claim, work)
-    except (NoBudget, Throttled, CredentialRefused, Unauthenticated, Forbidden, ForeignHost) as reason:
+        arrived = await attempt(downloads, claim, work)
+    except (NoBudget, Throttled, StorageAway, CredentialRefused, Unauthenticated, Forbidden, ForeignHost) as reason:
         await _postpone(downloads, claim, reason)
-    except (RingCentralError, StorageError) as reason:
-        await _record_failure(downloads, claim, reason, str(reason))
+    except (Missing, Rejected) as reason:
+        await _record_refusal(downloads, claim, reason)
+    except RingCentralError as reason:
+        await _record_failure(downloads, claim, "source_failed", reason, str(reason))
+    except StorageError as reason:
+        downloads.gate.close(str(reason))
+        await _record_failure(downloads, claim, "storage_failed", reason, str(reason))
     except (ClaimLost, DatabaseAway):
         raise
     except Exception as error:
-        await _record_failure(downloads, claim, error, f"unexpected {type(error).__name__}")
+        await _record_failure(downloads, claim, "source_failed", error, f"unexpected {type(error).__name__}")
         raise
     else:
-        seconds = time.monotonic() - started
+        await _record(downloads, claim, arrived, time.monotonic() - started)
+
+
+async def _record(downloads: Downloads, claim: Claim, arrived: Arrived, seconds: float) -> None:
+    """What arrived is stored, or quarantined and due again."""
+    length = None if arrived.audio.milliseconds is None else round(arrived.audio.milliseconds)
+    log = structlog.get_logger().bind(size=arrived.stored.size, seconds=round(seconds, 3))
+    if arrived.verdict.kind == "good":
+        await claim.store(arrived.stored, arrived.content_type, length)
         DOWNLOADS.labels("stored", "").inc()
         DOWNLOAD_SECONDS.observe(seconds)
-        structlog.get_logger().info("download_stored", size=stored.size, seconds=round(seconds, 3))
+        log.info("download_stored")
+        return
+    reason, step = arrived.verdict.reason, next_step("implausible", claim.attempts + 1)
+    due_at = None if step is None else downloads.clock.now() + step
+    await claim.quarantine(arrived.stored, arrived.content_type, length, reason, due_at)
+    DOWNLOADS.labels("quarantined", "").inc()
+    log.warning("download_quarantined", reason=reason, attempts=claim.attempts + 1, again_in_seconds=_told(step))
 
 
-async def _attempt(downloads: Downloads, claim: Claim, work: Work) -> StoredObject:
-    try:
-        async with claim.held(ATTEMPT_DEADLINE):
-            if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
-                await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
-            stored, content_type = await _transfer(downloads, claim, work)
-    except TimeoutError:
-        raise StorageError("the attempt took longer than 15 minutes") from None
-    await claim.store(stored, content_type)
-    return stored
-
-
-async def _transfer(downloads: Downloads, claim: Claim, work: Work) -> tuple[StoredObject, str]:
-    job = claim.job
-    async with AsyncExitStack() as stack:
-        with work.waiting():
-            answer = await stack.enter_async_context(
-                downloads.client.stream(ask_for(claim.audio_content_uri, claim.priority))
-            )
-        content_type = content_type_of(answer)
-        name = await claim.fix_object(
-            recording_object_name(job.account_id, job.domain, claim.started_at, job.source_record_id, content_type)
-        )
-        stored = await downloads.storage.put(
-            name,
-            chunks_of(answer, work),
-            content_type=content_type,
-            note_upload=claim.note_upload,
-            before_commit=claim.check,
-        )
-    try:
-        facts = await downloads.storage.head(name)
-    except FileNotFoundError:
-        raise StorageError("the object is not there right after it was written") from None
-    if facts.size != stored.size:
-        raise StorageError(f"the storage holds {facts.size} bytes of {stored.size} that were written")
-    if downloads.verify_after_store:
-        await check_read_back(downloads.storage, name, stored, work.progress)
-    return stored, content_type
-
-
-async def _postpone(downloads: Downloads, claim: Claim, reason: RingCentralError) -> None:
+async def _postpone(downloads: Downloads, claim: Claim, reason: Exception) -> None:
     pause = timedelta(seconds=reason.retry_after) if isinstance(reason, Throttled) else _POSTPONED[type(reason)]
     await claim.hand_back(downloads.clock.now() + pause, None if isinstance(reason, NoBudget) else str(reason))
     DOWNLOADS.labels("postponed", type(reason).__name__).inc()
     structlog.get_logger().info("download_postponed", reason=str(reason))
 
 
-async def _record_failure(downloads: Downloads, claim: Claim, error: Exception, reason: str) -> None:
+async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | Rejected) -> None:
+    """RingCentral has nothing there, not yet or never; or calls the request wrong, which is a failure like others."""
+    if isinstance(error, Rejected) and error.status != 410:
+        await _record_failure(downloads, claim, "source_failed", error, str(error))
+        return
+    attempts, reason, age = claim.attempts + 1, str(error), claim.age
+    step = next_step_when_missing(attempts, age, before_as_well=claim.reason == reason)
+    if step is None or isinstance(error, Rejected):
+        await claim.give_up(why_unavailable(age, reason), "unavailable")
+        _tell_failure(error, reason, attempts, None)
+    else:
+        await claim.retry_later(reason, downloads.clock.now() + step)
+        _tell_failure(error, reason, attempts, step)
+
+
+async def _record_failure(downloads: Downloads, claim: Claim, kind: Kind, error: Exception, reason: str) -> None:
     attempts = claim.attempts + 1
-    kind: Kind = "not_ready" if isinstance(error, Missing) else "failed"
     step = next_step(kind, attempts)
     if step is None:
         await claim.give_up(reason, "failed")
@@ -201,5 +176,8 @@ async def _record_failure(downloads: Downloads, claim: Claim, error: Exception, 
 
 def _tell_failure(error: Exception, reason: str, attempts: int, step: timedelta | None) -> None:
     DOWNLOADS.labels("failed", type(error).__name__).inc()
-    seconds = step.total_seconds() if step else None
-    structlog.get_logger().warning("download_failed", reason=reason, attempts=attempts, again_in_seconds=seconds)
+    structlog.get_logger().warning("download_failed", reason=reason, attempts=attempts, again_in_seconds=_told(step))
+
+
+def _told(step: timedelta | None) -> float | None:
+    return step.total_seconds() if step else None

@@ -1,17 +1,22 @@
-"""When a failed attempt is made again: steps that a person can read, per kind of failure. Pure.
+"""When an attempt is made again: steps that a person can read, per kind of failure. Pure.
 
-| attempt | not ready yet | since the first | failed | since the first |
+| attempt | not ready | source failed | implausible | our storage failed |
 |---|---|---|---|---|
-| 2 | 30 s | 30 s | 10 s | 10 s |
-| 3 | 1 min | 1.5 min | 1 min | 1 min |
-| 4 | 2 min | 3.5 min | 5 min | 6 min |
-| 5 | 5 min | 8.5 min | 20 min | 26 min |
-| 6 | 15 min | 24 min | 1 h | 1.4 h |
-| 7 | 1 h | 1.4 h | 3 h | 4.4 h |
-| 8 | 3 h | 4.4 h | 6 h | 10 h |
-| 9 | 6 h | 10 h | 12 h | 22 h |
-| 10 | 12 h | 22 h | 24 h | 46 h |
-| 11 | 24 h | 46 h | 24 h | 70 h |
+| 2 | 30 s | 10 s | 5 min | 30 s |
+| 3 | 1 min | 1 min | 15 min | 1 min |
+| 4 | 2 min | 5 min | 30 min | 5 min |
+| 5 | 5 min | 20 min | 1 h | 15 min |
+| 6 | 15 min | 1 h | 2 h | 30 min |
+| 7 | 1 h | 3 h | 3 h | 1 h |
+| 8 | 3 h | 6 h | 6 h | 3 h |
+| 9 | 6 h | 12 h | 12 h | 6 h |
+| 10 | 12 h | 24 h | 24 h | 12 h |
+| 11 | 24 h | 24 h | 24 h | 24 h |
+| then | `unavailable` | `failed` | stays `quarantined` | `failed` |
+
+Uncounted, so that no wait ends in `failed`: throttled (when RingCentral says), no budget, a credential, permission or
+host that a person must mend, and a storage that is away. Nothing there more than a day after the call is asked for once
+more, hours later, and is `unavailable` then; at once when the call is older than RingCentral keeps anything.
 
 RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts 9).
 """
@@ -19,7 +24,7 @@ RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts
 from datetime import timedelta
 from typing import Final, Literal
 
-Kind = Literal["not_ready", "failed"]
+Kind = Literal["not_ready", "source_failed", "implausible", "storage_failed"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -37,7 +42,7 @@ STEPS: Final[dict[Kind, tuple[int, ...]]] = {
         12 * _HOUR,
         24 * _HOUR,
     ),
-    "failed": (
+    "source_failed": (
         10,
         1 * _MINUTE,
         5 * _MINUTE,
@@ -49,10 +54,57 @@ STEPS: Final[dict[Kind, tuple[int, ...]]] = {
         24 * _HOUR,
         24 * _HOUR,
     ),
+    "implausible": (
+        5 * _MINUTE,
+        15 * _MINUTE,
+        30 * _MINUTE,
+        1 * _HOUR,
+        2 * _HOUR,
+        3 * _HOUR,
+        6 * _HOUR,
+        12 * _HOUR,
+        24 * _HOUR,
+        24 * _HOUR,
+    ),
+    "storage_failed": (
+        30,
+        1 * _MINUTE,
+        5 * _MINUTE,
+        15 * _MINUTE,
+        30 * _MINUTE,
+        1 * _HOUR,
+        3 * _HOUR,
+        6 * _HOUR,
+        12 * _HOUR,
+        24 * _HOUR,
+    ),
 }
+#: After the call; most audio is ready within minutes, so what is not there by then was deleted, or never made.
+_READY_WITHIN: Final = timedelta(days=1)
+#: Until what is not there by then is asked for the last time: long enough for a hitch of theirs to pass.
+_ONCE_MORE: Final = timedelta(hours=6)
+#: RingCentral keeps no recording longer than that after the call (facts 5); a day more, for its clean-up.
+_KEPT: Final = timedelta(days=91)
 
 
 def next_step(kind: Kind, attempts: int) -> timedelta | None:
     """How long to wait after that many attempts, this one included; None when the schedule is used up."""
     steps = STEPS[kind]
     return timedelta(seconds=steps[attempts - 1]) if attempts <= len(steps) else None
+
+
+def next_step_when_missing(attempts: int, age: timedelta, *, before_as_well: bool) -> timedelta | None:
+    """The same when RingCentral has nothing there, `age` after the call's end; None when it will never be there.
+
+    `before_as_well` says that the attempt before found nothing either.
+    """
+    if age > _KEPT or (age > _READY_WITHIN and before_as_well):
+        return None
+    return _ONCE_MORE if age > _READY_WITHIN else next_step("not_ready", attempts)
+
+
+def why_unavailable(age: timedelta, reason: str) -> str:
+    """The sentence for a recording that will never be there."""
+    if age > _KEPT:
+        return f"{reason}: the call is older than the 90 days that RingCentral keeps recordings"
+    return f"{reason}, {age.days} d {age.seconds // _HOUR} h after the call: it was deleted, or never made"

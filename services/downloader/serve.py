@@ -31,8 +31,10 @@ from common.storage.interface import Storage, StorageError
 from common.tasks import end
 from common.telemetry.health import Health
 from services.downloader.allowed_now import make_due_what_is_allowed_now
-from services.downloader.handle import Downloads, handle
+from services.downloader.attempt import Downloads
+from services.downloader.handle import handle
 from services.downloader.housekeeping import keep_house
+from services.downloader.storage_gate import StorageGate
 
 
 class DownloaderSettings(ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, StorageSettings):
@@ -61,9 +63,10 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
         await make_due_what_is_allowed_now(pool, clock, settings.rc_account_id, settings.rc_media_hosts)
+        downloads = Downloads(pool, client, storage, clock, StorageGate(storage), settings.verify_after_store)
         consumption = Consumption(
             kind=DownloadRecording,
-            handle=partial(handle, Downloads(pool, client, storage, clock, settings.verify_after_store)),
+            handle=partial(handle, downloads),
             away=(DatabaseAway,),
             concurrency=settings.download_concurrency,
             grace=settings.grace_period,

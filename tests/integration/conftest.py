@@ -23,6 +23,7 @@ from private_servers.rabbitmq import RabbitMQ
 from services.poller.leadership import Leadership
 from simulator import Simulator
 from tests.integration.receiver_process import QUEUE, Takes
+from tests.integration.download_bench import DownloadBench, download_bench
 from tests.integration.test_simulator_support import Receiver, listening, signed_in
 
 
@@ -124,6 +125,13 @@ def eventually() -> Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
             await asyncio.sleep(0.05)
 
     return wait
+
+
+@pytest.fixture
+async def bench(request: pytest.FixtureRequest, pool: Pool, tmp_path: Path) -> AsyncIterator[DownloadBench]:
+    """One download job at a time; a parameter holds options of the simulator."""
+    async with download_bench(pool, tmp_path / "audio", **getattr(request, "param", {})) as opened:
+        yield opened
 
 
 @pytest.fixture

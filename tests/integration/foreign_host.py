@@ -6,13 +6,23 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from simulator.audio_wav import wav_of_length
+
+#: Milliseconds that its audio plays.
+PLAYS = 30_000
+
+
+def _audio() -> bytes:
+    audio = wav_of_length("foreign", PLAYS)
+    return b"".join(audio.chunks(0, audio.size))
+
 
 @dataclass
 class ForeignServer:
     """It writes down what it is sent, and answers everything with the same audio."""
 
     host: str = ""
-    audio: bytes = b"RIFF" + bytes(60_000)
+    audio: bytes = field(default_factory=_audio)
     requests: list[dict[str, str]] = field(default_factory=list)
 
     @property

@@ -18,8 +18,10 @@ from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectFacts
 from common.storage.open import open_storage
 from common.telemetry.health import Work
+from services.downloader.attempt import Downloads
 from services.downloader.claim import Claim
-from services.downloader.handle import Downloads, handle
+from services.downloader.handle import handle
+from services.downloader.storage_gate import StorageGate
 from simulator import Simulator, SimulatorOptions
 from tests.integration.simulated_account import settings_for
 
@@ -58,7 +60,7 @@ async def download(
         open_storage(tmp_path.as_uri()) as storage,
         open_ringcentral(settings_for(simulator), pool, SystemClock()) as client,
     ):
-        downloads = Downloads(pool, client, storage, SystemClock())
+        downloads = Downloads(pool, client, storage, SystemClock(), StorageGate(storage))
 
         async def once() -> Row:
             await handle(downloads, [DownloadRecording("700100200", "pbx", recording["id"])], Work())

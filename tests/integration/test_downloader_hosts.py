@@ -26,7 +26,7 @@ from services.downloader.serve import DownloaderSettings, serve
 from services.poller.announce import announce
 from services.poller.leadership import Leadership
 from simulator import Simulator, SimulatorOptions
-from tests.integration.foreign_host import ForeignServer, foreign_server
+from tests.integration.foreign_host import PLAYS, ForeignServer, foreign_server
 from tests.integration.simulated_account import settings_for
 from tests.integration.test_ringcentral_client_support import NO_RECORDING
 
@@ -103,7 +103,7 @@ async def row_of(pool: Pool) -> Row:
 
 
 async def tell_of(pool: Pool, uri: str, recording_id: str) -> None:
-    said = [Said(("pbx", recording_id), Saying("call_log", "1", {"audio_content_uri": uri}))]
+    said = [Said(("pbx", recording_id), Saying("call_log", "1", {"audio_content_uri": uri, "duration_ms": PLAYS}))]
     async with pool.transaction() as connection:
         await merge_sayings(connection, ACCOUNT, said, datetime.now(UTC) - timedelta(seconds=1))
 

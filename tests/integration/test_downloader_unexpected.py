@@ -25,9 +25,11 @@ from common.storage.open import open_storage
 from common.telemetry.health import Health, Work
 from private_servers.rabbitmq import RabbitMQ
 from services.downloader import claim
+from services.downloader.attempt import Downloads
 from services.downloader.claim import count_unclaimed_failure, take_claim
-from services.downloader.handle import Downloads, handle
+from services.downloader.handle import handle
 from services.downloader.schedule import STEPS
+from services.downloader.storage_gate import StorageGate
 from simulator import Simulator, SimulatorOptions
 from tests.integration.simulated_account import settings_for
 
@@ -68,7 +70,7 @@ async def downloads(simulator: Simulator, pool: Pool, tmp_path: Path) -> AsyncIt
         open_storage(tmp_path.as_uri()) as storage,
         open_ringcentral(settings_for(simulator), pool, CLOCK) as client,
     ):
-        yield Downloads(pool, client, storage, CLOCK)
+        yield Downloads(pool, client, storage, CLOCK, StorageGate(storage))
 
 
 async def the_row(pool: Pool) -> Row:
@@ -114,7 +116,7 @@ async def test_a_claim_that_fails_right_after_it_was_taken_is_given_up(
 
 
 async def test_the_last_step_that_fails_so_is_the_end(downloads: Downloads, pool: Pool, job: DownloadRecording) -> None:
-    await pool.execute("UPDATE recordings SET audio_attempts = $1", len(STEPS["failed"]))
+    await pool.execute("UPDATE recordings SET audio_attempts = $1", len(STEPS["source_failed"]))
     await pool.execute(CLAIMS)
 
     with pytest.raises(asyncpg.RaiseError):
@@ -122,7 +124,7 @@ async def test_the_last_step_that_fails_so_is_the_end(downloads: Downloads, pool
 
     row = await the_row(pool)
     assert (row["audio_state"], row["audio_due_at"]) == ("failed", None)
-    assert row["audio_attempts"] == len(STEPS["failed"]) + 1
+    assert row["audio_attempts"] == len(STEPS["source_failed"]) + 1
 
 
 async def test_what_others_hold_or_have_done_is_not_counted(pool: Pool, job: DownloadRecording) -> None:

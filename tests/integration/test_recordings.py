@@ -197,7 +197,8 @@ async def test_who_lost_the_claim_can_write_nothing(pool: Pool, clock: FixedCloc
         first.check(),
         first.note_upload("u"),
         first.fix_object("name"),
-        first.store(StoredObject(1, SHA256), "audio/mpeg"),
+        first.store(StoredObject(1, SHA256), "audio/mpeg", 1000),
+        first.quarantine(StoredObject(1, SHA256), "audio/mpeg", 1000, "reason", NOW),
         first.retry_later("reason", NOW),
         first.hand_back(NOW, None),
     ):
@@ -217,7 +218,7 @@ async def test_a_stored_recording_is_not_due_again(pool: Pool, clock: FixedClock
     await tell(pool, ENTRY)
     claim = await claimed(pool, clock)
     await claim.fix_object("name.mp3")
-    await claim.store(StoredObject(7, SHA256), "audio/mpeg")
+    await claim.store(StoredObject(7, SHA256), "audio/mpeg", 1000)
     await tell(pool, Saying("call_log", "2027", {"audio_content_uri": "https://media.example/other"}))
 
     assert await take_claim(pool, clock, JOB, uuid.uuid4()) is None

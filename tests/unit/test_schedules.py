@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ringcentral.budget import DEFAULT_RATE
-from services.downloader.schedule import STEPS, next_step
+from services.downloader.schedule import STEPS, next_step, next_step_when_missing, why_unavailable
 from services.poller.announce import AHEAD, LEAST, MOST, grows_old_after, window_size
 from services.poller.missed_calls import STEPS as LOOKS
 from services.poller.missed_calls import next_look
@@ -14,9 +14,13 @@ from services.poller.pace import SHARE, next_pause, shortest_pause
 
 
 def test_the_schedule_begins_in_seconds_and_goes_on_for_days() -> None:
-    for steps in STEPS.values():
-        assert steps[0] <= 30
-        assert timedelta(hours=46) < timedelta(seconds=sum(steps)) < timedelta(hours=71)
+    for kind, steps in STEPS.items():
+        assert steps[0] <= (300 if kind == "implausible" else 30)
+        assert timedelta(hours=46) < timedelta(seconds=sum(steps)) < timedelta(hours=73)
+
+
+def test_every_kind_has_as_many_steps_because_attempts_of_all_kinds_are_counted_together() -> None:
+    assert {len(steps) for steps in STEPS.values()} == {10}
 
 
 def test_no_step_is_shorter_than_the_one_before() -> None:
@@ -25,9 +29,38 @@ def test_no_step_is_shorter_than_the_one_before() -> None:
 
 
 def test_the_schedule_ends() -> None:
-    assert next_step("failed", 1) == timedelta(seconds=10)
-    assert next_step("failed", len(STEPS["failed"])) is not None
-    assert next_step("failed", len(STEPS["failed"]) + 1) is None
+    assert next_step("source_failed", 1) == timedelta(seconds=10)
+    assert next_step("source_failed", len(STEPS["source_failed"])) is not None
+    assert next_step("source_failed", len(STEPS["source_failed"]) + 1) is None
+
+
+def test_what_is_not_ready_soon_after_the_call_is_asked_for_on_its_schedule() -> None:
+    young = timedelta(minutes=10)
+
+    assert next_step_when_missing(1, young, before_as_well=False) == timedelta(seconds=30)
+    assert next_step_when_missing(2, young, before_as_well=True) == timedelta(minutes=1)
+    assert next_step_when_missing(11, young, before_as_well=True) is None
+
+
+def test_what_is_missing_long_after_the_call_costs_two_requests() -> None:
+    old = timedelta(days=3)
+
+    assert next_step_when_missing(1, old, before_as_well=False) == timedelta(hours=6)
+    assert next_step_when_missing(2, old, before_as_well=True) is None
+    assert (
+        why_unavailable(old, "nothing there") == "nothing there, 3 d 0 h after the call: it was deleted, or never made"
+    )
+
+
+def test_what_is_missing_although_other_things_went_wrong_before_is_asked_for_once_more() -> None:
+    assert next_step_when_missing(9, timedelta(days=3), before_as_well=False) == timedelta(hours=6)
+
+
+def test_what_is_missing_after_all_retention_costs_one_request() -> None:
+    ancient = timedelta(days=120)
+
+    assert next_step_when_missing(1, ancient, before_as_well=False) is None
+    assert "90 days" in why_unavailable(ancient, "nothing there")
 
 
 @given(st.floats(min_value=0.001, max_value=1000))

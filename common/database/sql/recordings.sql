@@ -139,7 +139,11 @@ SET audio_claim = $4, audio_claimed_until = clock_timestamp() + make_interval(se
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
     AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $6
     AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
-RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, started_at, first_seen_at, audio_priority;
+RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, audio_reason, started_at, first_seen_at,
+    audio_priority,
+    -- How long the insights say that the recording is, and the call log that the call took.
+    (insights_facts #>> '{duration_ms,1}')::double precision AS recording_ms,
+    (call_log_facts #>> '{duration_ms,1}')::double precision AS call_ms;
 
 -- name: postpone
 -- A job came too early, uncounted. A living claim holds the recording: it is due when that would end. Or it is not due
@@ -181,26 +185,39 @@ RETURNING source_record_id;
 -- pending or quarantined → stored: the object is whole and proven.
 UPDATE recordings
 SET audio_state = 'stored', audio_bytes = $5, audio_content_type = $6, audio_sha256 = $7, audio_stored_at = $8,
-    audio_attempts = audio_attempts + 1, audio_reason = NULL, audio_due_at = NULL, audio_announced_at = NULL,
+    audio_duration_ms = $9, audio_attempts = audio_attempts + 1, audio_reason = NULL, audio_due_at = NULL, audio_announced_at = NULL,
     audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
+-- name: quarantine
+-- pending or quarantined → quarantined: whole, kept under its name, and not plausible; due again unless all was tried.
+UPDATE recordings
+SET audio_state = 'quarantined', audio_bytes = $5, audio_content_type = $6, audio_sha256 = $7, audio_stored_at = $8,
+    audio_duration_ms = $9, audio_attempts = audio_attempts + 1, audio_reason = $10, audio_due_at = $11,
+    audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
+    AND audio_state IN ('pending', 'quarantined')
+RETURNING source_record_id;
+
 -- name: retry_later
--- An attempt failed: why, and when it is due again. The upload's id stays, here and below: when the storage was away, so
+-- An attempt failed: why, and when it is due again. What is quarantined keeps its own reason. The upload's id stays, here and below: when the storage was away, so
 -- that even the abort failed, the next attempt or a sweep still knows which one to abort.
 UPDATE recordings
-SET audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = $6, audio_announced_at = NULL,
+SET audio_attempts = audio_attempts + 1, audio_due_at = $6, audio_announced_at = NULL,
+    audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE $5 END,
     audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
 -- name: give_up
--- pending or quarantined → failed or unavailable, with the reason.
+-- pending → failed or unavailable, with the reason. What is quarantined stays so, as its file does: nothing better came.
 UPDATE recordings
-SET audio_state = $6, audio_attempts = audio_attempts + 1, audio_reason = $5, audio_due_at = NULL,
+SET audio_state = CASE audio_state WHEN 'quarantined' THEN audio_state ELSE $6 END,
+    audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE $5 END,
+    audio_attempts = audio_attempts + 1, audio_due_at = NULL,
     audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')

@@ -1,0 +1,102 @@
+"""Lost connections in the middle of an audio: the download goes on, begins anew, or is left to the schedule."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.downloader import fetch
+from services.downloader.throughput import Throughput
+from tests.integration.download_bench import DownloadBench
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+@pytest.mark.parametrize("length", [True, False])
+async def test_a_lost_connection_goes_on_behind_what_was_received(bench: DownloadBench, length: bool) -> None:
+    recording_id = await bench.order(seconds=600)
+    bench.fault("cut", after_bytes=1_000_000, length=length)
+    bench.fault("cut", after_bytes=500_000, length=length)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("stored", 1)
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+    assert bench.asked() == 3
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+async def test_a_part_that_the_source_sends_on_its_own_is_completed(bench: DownloadBench) -> None:
+    recording_id = await bench.order(seconds=600)
+    bench.fault("partial", bytes=1_000_000)
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+    assert bench.asked() == 2
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong", "audio_ranges": "ignored"}], indirect=True)
+async def test_a_source_that_sends_the_whole_again_is_taken_from_the_begin(bench: DownloadBench) -> None:
+    recording_id = await bench.order(seconds=600)
+    bench.fault("cut", after_bytes=1_500_000)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("stored", 1)
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+    assert list(bench.files()) == [row["audio_object"]]
+    assert bench.asked() == 2
+
+
+@pytest.mark.parametrize(
+    "bench",
+    [{}, {"audio_etag": "weak"}, {"audio_etag": "strong", "audio_ranges": "no"}],
+    ids=["no ETag", "a weak ETag", "no ranges"],
+    indirect=True,
+)
+async def test_without_a_strong_validator_a_lost_connection_is_a_failed_attempt(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("cut")
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.asked()) == ("pending", 1, 1)
+    assert bench.files() == {}
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+@pytest.mark.parametrize("kind", ["range_as_200", "range_shifted"])
+async def test_a_reply_to_a_range_that_may_be_anything_ends_the_attempt_and_the_next_is_whole(
+    bench: DownloadBench, kind: str
+) -> None:
+    recording_id = await bench.order()
+    bench.fault("cut")
+    bench.fault(kind)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 1, {})
+    row = await bench.take_again(recording_id)
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+async def test_a_throttled_resume_is_obeyed(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("cut")
+    bench.fault("429", retry_after=90)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 0, {})
+    assert row["audio_due_at"] - datetime.now(UTC) > timedelta(seconds=60)
+
+
+async def test_a_source_that_trickles_is_left(bench: DownloadBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "Throughput", lambda: Throughput(window=0.3))
+    recording_id = await bench.order()
+    bench.fault("slow", bytes_per_second=2_000)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 1, {})
+    assert "too slow" in row["audio_reason"]

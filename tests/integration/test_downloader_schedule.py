@@ -1,0 +1,58 @@
+"""When a recording is tried again, and when not any more."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from services.downloader.schedule import STEPS
+from tests.integration.download_bench import DownloadBench
+
+
+async def test_what_is_gone_long_after_the_call_is_unavailable_after_a_second_look(bench: DownloadBench) -> None:
+    recording_id = await bench.order(began=timedelta(days=5))
+    bench.fault("not_ready", times=2)
+
+    first = await bench.take(recording_id)
+    second = await bench.take_again(recording_id)
+
+    assert (first["audio_state"], first["audio_reason"]) == ("pending", "RingCentral has nothing there (CMN-102)")
+    assert first["audio_due_at"] - datetime.now(UTC) > timedelta(hours=5)
+    assert (second["audio_state"], second["audio_due_at"]) == ("unavailable", None)
+    assert "CMN-102), 4 d 23 h after the call: it was deleted, or never made" in second["audio_reason"]
+
+
+async def test_what_is_older_than_all_retention_is_unavailable_at_once(bench: DownloadBench) -> None:
+    recording_id = await bench.order(began=timedelta(days=100))
+    bench.fault("not_ready")
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_state"] == "unavailable"
+    assert "90 days" in row["audio_reason"]
+
+
+async def test_a_source_that_fails_to_the_end_of_the_schedule_has_failed(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("status", status=500, times=2)
+
+    before = await bench.take(recording_id)
+    row = await bench.take_again(recording_id, attempts=len(STEPS["source_failed"]))
+
+    assert before["audio_state"] == "pending"
+    assert (row["audio_state"], row["audio_due_at"]) == ("failed", None)
+    assert row["audio_reason"] == "RingCentral answered 500 (CMN-201)"
+
+
+async def test_while_our_storage_is_away_nothing_is_asked_of_ringcentral(bench: DownloadBench) -> None:
+    ids = [await bench.order() for _ in range(5)]
+    bench.folder.write_text("a file stands where the folder should be")
+
+    first = await bench.take(ids[0])
+    others = await asyncio.gather(*map(bench.take, ids[1:]))
+
+    assert (first["audio_state"], first["audio_attempts"]) == ("pending", 1)
+    assert "a file stands where a folder should be" in first["audio_reason"]
+    for row in others:
+        assert (row["audio_state"], row["audio_attempts"]) == ("pending", 0)
+        assert "a file stands where a folder should be" in row["audio_reason"]
+        assert timedelta(seconds=30) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(minutes=1)
+    assert bench.asked() == 1
