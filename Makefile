@@ -86,6 +86,8 @@ bench-trickle: setup ## genuine events beside a thousand half-open and trickling
 
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)
 	@$(PYTHON) -m benchmarks.fuzz $(if $(SEED),--seed $(SEED))
+bench-download: setup ## speed, memory, lost connections and bad answers of downloads, beside rclone copyurl
+	@$(PYTHON) -m benchmarks.download $(ARGS)
 
 bench-soon: setup ## how long after RingCentral has a recording it is stored, at the median
 	@$(PYTHON) -m benchmarks.soon

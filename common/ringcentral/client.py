@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import httpcore
 import httpx
 import structlog
 
@@ -34,6 +35,9 @@ from common.settings import RingCentralSettings
 PATIENCE: Final = 60.0
 #: Seconds after which a waiting request looks whether more users have come to be ready, as long as some are not.
 _GATHERING: Final = 1.0
+#: Bytes of one read: asyncio has so many in hand at most. httpcore asks for a quarter of that, and each read costs the
+#: same: 2.6 s of CPU a GB instead of 1.0 s.
+_READ_BYTES: Final = 256 * 1024
 #: Redirects that are followed: none are documented for media, "follow Location" is the general rule (facts 5, 8).
 _REDIRECTS: Final = 3
 
@@ -240,6 +244,7 @@ async def open_ringcentral(settings: RingCentralSettings, pool: Pool, clock: Clo
     timeout = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=10.0)
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30.0)
     headers = {"User-Agent": "ringvault", "Accept-Language": "en-US"}
+    httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = _READ_BYTES  # there is no argument for it.
     async with httpx.AsyncClient(timeout=timeout, limits=limits, headers=headers, follow_redirects=False) as http:
         client = RingCentral(settings, credentials=credentials_of(settings), http=http, pool=pool, clock=clock)
         try:

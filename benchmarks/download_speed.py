@@ -1,0 +1,152 @@
+"""How fast the downloader is beside `rclone copyurl`: same source, same S3 server, same run, ample budget."""
+
+import json
+import shutil
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any, Final
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from benchmarks.download_peers import Run, copy_all
+from benchmarks.memory import cpu_seconds, peak_mb
+from common.database.pool import open_pool
+from demo.pipeline import BUCKET, Pipeline, events_of, wait_for
+from private_servers.process import Process
+
+#: Heavy requests a minute: far more than are asked, so that the budget is no limit.
+SLOTS: Final = 2000
+#: Streams at a time, for both.
+STREAMS: Final = 4
+#: Seconds for one load: some 10 MB/s on a busy machine.
+WITHIN: Final = 900.0
+#: What the downloader may use with four large recordings at once, in MB.
+LIMIT_MB: Final = 160
+#: A downloader that is as fast as rclone; measured noise of a shared machine is not forgiven.
+GOODPUT: Final = 1.0
+#: Bytes fetched for each byte needed while every tenth connection is cut.
+WASTE: Final = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """So many recordings of so many bytes."""
+
+    count: int
+    size: int
+
+    @property
+    def total(self) -> int:
+        return self.count * self.size
+
+    def __str__(self) -> str:
+        return f"{self.count} x {self.size / 1e6:.0f} MB"
+
+
+class Speed:
+    """A pipeline whose budget is no limit; loads are ordered one after the other."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        #: Bytes that our last run read from the simulator.
+        self.fetched = 0
+        pipeline.migrate()
+        pipeline.start_simulator(recordings=0, speed=1, history=0, audio_etag="strong")
+        pipeline.ask_simulator("/simulator/limits", {"heavy": SLOTS, "light": SLOTS})
+        pipeline.start("webhook")
+
+    def order(self, load: Load) -> list[str]:
+        """Recordings of that load, at the simulator alone; their ids."""
+        made = [self.pipeline.ask_simulator("/simulator/recordings", {"bytes": load.size}) for _ in range(load.count)]
+        return [call["recordings"][0] for reply in made for call in reply["calls"]]
+
+    def ours(self, load: Load) -> Run:
+        """Order the load and download it with a new process, from the first announcement to the last stored."""
+        downloader = self.pipeline.start("downloader", DOWNLOAD_CONCURRENCY=str(STREAMS))
+        self.order(load)
+        before = cpu_seconds(downloader.pid)
+        poller = self.pipeline.start("poller", POLL_INTERVAL="1")
+
+        def stored() -> Sequence[Mapping[str, Any]]:
+            return [line for line in events_of(downloader.log) if line.get("event") == "download_stored"]
+
+        wait_for(lambda: len(stored()) >= load.count, within=WITHIN, what=f"{load} are stored")
+        announced = next(line for line in events_of(poller.log) if line.get("event") == "recordings_announced")
+        first, last = (datetime.fromisoformat(line["timestamp"]) for line in (announced, stored()[-1]))
+        run = Run((last - first).total_seconds(), cpu_seconds(downloader.pid) - before, peak_mb(downloader.pid))
+        self.fetched = fetched_bytes(downloader)
+        for name in ("poller", "downloader"):
+            self.pipeline.kill(name)
+        return run
+
+    def rclone(self, load: Load) -> Run:
+        """The same load with `rclone copyurl`."""
+        assert self.pipeline.s3 is not None
+        token, ids = access_token(self.pipeline), self.order(load)
+        urls = {id_: content_url(self.pipeline, id_, token) for id_ in ids}
+        run = copy_all(urls, f"{BUCKET}/peer", s3=self.pipeline.s3, folder=self.pipeline.folder, transfers=STREAMS)
+        for id_ in ids:  # or our poller would find them as well.
+            self.pipeline.ask_simulator("/simulator/recordings/expire", {"recording_id": id_, "remove": True})
+        return run
+
+    async def rows(self) -> Sequence[Mapping[str, Any]]:
+        """What the rows say of the audio."""
+        async with open_pool(self.pipeline.environment["DATABASE_URL"], "bench", size=1) as pool:
+            columns = "source_record_id, audio_state, audio_reason, audio_sha256"
+            return [dict(row) for row in await pool.fetch(f"SELECT {columns} FROM recordings")]  # noqa: S608 - our own
+
+    def stored_bytes(self) -> int:
+        """Bytes of all objects in the S3 server, which then are deleted to make room."""
+        assert self.pipeline.s3 is not None
+        bucket = self.pipeline.s3.folder / "buckets" / BUCKET
+        size = sum(path.stat().st_size for path in bucket.rglob("*") if path.is_file())
+        for path in bucket.iterdir():
+            shutil.rmtree(path)
+        return size
+
+
+def content_url(pipeline: Pipeline, id_: str, token: str) -> str:
+    """Where a recording is, for clients that send no header; the media host takes the token so, too (facts 5)."""
+    return f"{pipeline.simulator['url']}/restapi/v1.0/account/~/recording/{id_}/content?access_token={token}"
+
+
+def access_token(pipeline: Pipeline) -> str:
+    """A token for a peer."""
+    told = pipeline.simulator
+    form = urlencode({"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": told["jwt"]})
+    request = Request(f"{told['url']}/restapi/oauth/token", data=form.encode())  # noqa: S310 - the simulator's own address
+    secret = b64encode(f"{told['client_id']}:{told['client_secret']}".encode()).decode()
+    request.add_header("Authorization", f"Basic {secret}")
+    with urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+        return str(json.load(answer)["access_token"])
+
+
+def fetched_bytes(downloader: Process) -> int:
+    """Bytes of audio that a downloader has read, by its own metric."""
+    port = next(line["port"] for line in events_of(downloader.log) if line.get("event") == "admin_port_opened")
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        lines = answer.read().decode().splitlines()
+    return round(float(next(line for line in lines if line.startswith("ringvault_downloaded_bytes_total")).split()[1]))
+
+
+def compare(speed: Speed, load: Load, rounds: int) -> bool:
+    """Both in turns; prints a line for each, and whether ours was fast enough by the median of the rounds."""
+    runs: dict[str, list[Run]] = {"ringvault": [], "rclone copyurl": []}
+    for _ in range(rounds):
+        for name, run in (("ringvault", speed.ours), ("rclone copyurl", speed.rclone)):
+            runs[name].append(run(load))
+            stored = speed.stored_bytes()
+            if stored != load.total:
+                raise RuntimeError(f"{name} stored {stored} bytes of {load.total}")
+    pace = {name: median(load.total / 1e6 / run.seconds for run in of) for name, of in runs.items()}
+    for name, of in runs.items():
+        cpu = median(run.cpu / load.total * 1e9 for run in of)
+        peak = max(run.peak_mb for run in of)
+        figures = f"{pace[name]:6.0f} MB/s  {cpu:5.1f} s of CPU per GB  peak {peak:4.0f} MB"
+        print(f"{load!s:12}  {name:14}  {figures}", flush=True)
+    ratio = pace["ringvault"] / pace["rclone copyurl"]
+    print(f"{load!s:12}  goodput {ratio:.2f} x rclone copyurl (at least {GOODPUT:.1f})", flush=True)
+    return ratio >= GOODPUT
