@@ -1,8 +1,8 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance openapi format lock fuzz bench-memory bench-storms \
-	bench-budget bench-trickle bench-scale image compose-demo image-check sbom compose-check check-kubernetes \
-	bench-soon clean
+.PHONY: help setup demo test check audit conformance openapi check-kubernetes format lock fuzz \
+	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon \
+	image image-check sbom compose-demo compose-check clean
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What `make conformance`, `audit` and `openapi` alone need lies apart: nothing of ours may come to depend on it.
@@ -86,6 +86,7 @@ bench-trickle: setup ## genuine events beside a thousand half-open and trickling
 
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)
 	@$(PYTHON) -m benchmarks.fuzz $(if $(SEED),--seed $(SEED))
+
 bench-download: setup ## speed, memory, lost connections and bad answers of downloads, beside rclone copyurl
 	@$(PYTHON) -m benchmarks.download $(ARGS)
 

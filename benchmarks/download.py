@@ -104,7 +104,9 @@ def _good(_options: argparse.Namespace) -> bool:
             pipeline.ask_simulator("/simulator/calls", {"count": count, "appears_after": 0, "audio_after": 0, **call})
         downloader = pipeline.start("downloader")
         pipeline.start("poller")
-        truth = {one["id"]: one["sha256"] for one in pipeline.ask_simulator("/simulator/truth")["recordings"]}
+        truth: dict[str, str] = {
+            one["id"]: one["sha256"] for one in pipeline.ask_simulator("/simulator/truth")["recordings"]
+        }
 
         def settled() -> bool:
             told = ("download_stored", "download_quarantined")

@@ -117,7 +117,6 @@ class Source:
         if validator is None or received == 0 or self._resumes == MOST_RESUMES:
             raise SourceFailed(f"the audio broke off after {received} bytes: {why}")
         self._resumes += 1
-        structlog.get_logger().info("download_resumed", bytes=received, reason=why)
         await self._stack.aclose()
         await self._ask({"Range": f"bytes={received}-", "If-Range": validator})
         status, headers = self._answer.status_code, self._answer.headers
@@ -125,6 +124,7 @@ class Source:
             raise SourceFailed("the rest of the audio is of another type", status=status)
         reply = reply_to_range(self._told, received, status, headers)
         DOWNLOAD_RESUMES.labels(reply).inc()
+        structlog.get_logger().info("download_resumed", bytes=received, reason=why, reply=reply)
         if reply == "anew":
             self._told, self._received = told_by(status, headers), 0
             raise Anew

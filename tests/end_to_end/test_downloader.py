@@ -90,6 +90,27 @@ async def test_a_connection_to_the_broker_that_is_lost_in_the_middle_of_a_file_n
     _is_whole(pipeline, row)
 
 
+@pytest.mark.parametrize("pipeline", ["s3"], indirect=True)
+@pytest.mark.parametrize(("ranges", "reply"), [("yes", "goes on"), ("ignored", "anew")])
+async def test_a_connection_lost_in_the_middle_of_an_upload_costs_no_attempt_and_leaves_no_upload(
+    pipeline: Pipeline, rows: Rows, ranges: str, reply: str
+) -> None:
+    pipeline.start_simulator(recordings=0, audio_etag="strong", audio_ranges=ranges)
+    fault = {"kind": "cut", "after_bytes": IN_THE_MIDDLE}
+    pipeline.ask_simulator("/simulator/faults", {"endpoint": "recording.content", **fault})
+    (call,) = pipeline.ask_simulator("/simulator/recordings", {"bytes": THREE_PARTS})["calls"]
+
+    pipeline.start_all("poller", "downloader")
+    row = await rows.until_recording(call["recordings"][0], audio_state="stored")
+
+    assert row["audio_attempts"] == 1
+    assert [line["reply"] for line in pipeline.told("downloader", "download_resumed")] == [reply]
+    _is_whole(pipeline, row)
+    async with storage_of(pipeline) as storage:
+        assert await storage.open_uploads() == []
+        assert await sha256_of(storage, row["audio_object"]) == row["audio_sha256"]
+
+
 async def test_a_job_that_comes_before_its_recording_is_due_is_announced_again_when_it_is(
     pipeline: Pipeline, rows: Rows
 ) -> None:
