@@ -118,12 +118,12 @@ def _good(_options: argparse.Namespace) -> bool:
         peak = peak_mb(downloader.pid)
     stored = [row for row in rows if row["audio_state"] == "stored"]
     right = sum(row["audio_sha256"] == truth[row["source_record_id"]] for row in stored)
-    asked = requests.get("recording.get", 0)
+    asked: int = requests.get("recording.get", 0)
     print(f"{len(truth)} good recordings: {right} stored and true, {len(truth) - right} not (limit 0)")
     print(f"{asked} of them for one request more; peak memory {peak:.0f} MB", flush=True)
     for reason in sorted({row["audio_reason"] for row in rows if row["audio_reason"]}):
         print(f"  {reason}")
-    return right == len(truth) and right >= LEAST_GOOD
+    return len(truth) >= LEAST_GOOD and right == len(truth)
 
 
 @contextmanager

@@ -99,10 +99,10 @@ class Speed:
             return [dict(row) for row in await pool.fetch(f"SELECT {columns} FROM recordings")]  # noqa: S608 - our own
 
     def stored_bytes(self) -> int:
-        """Bytes of all objects in the S3 server, which then are deleted to make room."""
+        """Bytes of all audio in the S3 server, all of which then is deleted to make room."""
         assert self.pipeline.s3 is not None
         bucket = self.pipeline.s3.folder / "buckets" / BUCKET
-        size = sum(path.stat().st_size for path in bucket.rglob("*") if path.is_file())
+        size = sum(path.stat().st_size for path in bucket.rglob("*") if path.is_file() and path.suffix != ".json")
         for path in bucket.iterdir():
             shutil.rmtree(path)
         return size

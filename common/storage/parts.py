@@ -31,7 +31,7 @@ class Parts:
 
     async def advance(self) -> None:
         """Gather the next part; raises what the source raises."""
-        part = io.BytesIO()
+        part = io.BytesIO(bytes(self._part_bytes))  # of full size at once: one that grows takes up to twice as much.
         while True:
             taken = self._rest[: self._part_bytes - part.tell()]
             part.write(taken)
@@ -44,5 +44,6 @@ class Parts:
             self.size += len(chunk)
             self._digest.update(chunk)
             self._rest = memoryview(chunk)
+        part.truncate()
         part.seek(0)
         self.current = part
