@@ -93,7 +93,7 @@ class Bench:
         id_: str = reply["calls"][0]["recordings"][0]
         uri = content_url(self.pipeline, id_, "").partition("?")[0]
         saying = Saying("call_log", "1", {"audio_content_uri": uri, "duration_ms": 60_000})
-        async with self.pool.acquire() as connection, connection.transaction():
+        async with self.pool.transaction() as connection:
             due = datetime.now(UTC) - timedelta(seconds=1)
             await merge_sayings(connection, self.downloads.client.account_id, [Said(("pbx", id_), saying)], due)
         return id_

@@ -13,7 +13,7 @@ from pathlib import Path
 import aioboto3
 import httpx
 
-from private_servers.s3 import RcloneS3
+from private_servers.s3 import S3Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Run:
     peak_mb: float
 
 
-def rclone_environment(s3: RcloneS3) -> dict[str, str]:
+def rclone_environment(s3: S3Server) -> dict[str, str]:
     """The remote `:s3:` is that server; nobody's configuration is read."""
     return {
         "PATH": "/usr/bin:/bin",
@@ -45,7 +45,7 @@ def rclone() -> str:
     return found
 
 
-def copy_all(urls: Mapping[str, str], to: str, *, s3: RcloneS3, folder: Path, transfers: int) -> Run:
+def copy_all(urls: Mapping[str, str], to: str, *, s3: S3Server, folder: Path, transfers: int) -> Run:
     """One `rclone copyurl` for all, with as many at a time as our downloader; its other settings are its own."""
     table = folder / "urls.csv"
     table.write_text("".join(f"{url},{name}\n" for name, url in urls.items()))
@@ -64,7 +64,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
     return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
 
 
-async def rclone_one(url: str, to: str, *, s3: RcloneS3) -> bool:
+async def rclone_one(url: str, to: str, *, s3: S3Server) -> bool:
     """`rclone copyurl` of one; whether it says that it went well. Ten seconds of silence are enough for it."""
     process = await asyncio.create_subprocess_exec(
         rclone(),
@@ -102,7 +102,7 @@ class _Reader:
         return taken
 
 
-async def plain_copy(url: str, bucket: str, key: str, *, s3: RcloneS3) -> bool:
+async def plain_copy(url: str, bucket: str, key: str, *, s3: S3Server) -> bool:
     """`httpx.stream` into aioboto3's `upload_fileobj`; whether nothing was raised."""
     session = aioboto3.Session(s3.access_key, s3.secret_key, region_name=s3.region)
     try:

@@ -1,7 +1,7 @@
 """Fetching: a recording's bytes, over as many requests as it takes. Each request is a slot of the budget."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Final, Self, cast
@@ -24,6 +24,12 @@ MOST_RESUMES: Final = 10
 _TEXT: Final = (b"{", b"[", b"<")
 #: White space and the byte order mark.
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+
+
+def ask_for(uri: str, priority: Priority, headers: Mapping[str, str]) -> Ask:
+    """The request for a recording's content, which is heavy (facts 5); compressed audio would hide its length."""
+    headers = {"Accept": "audio/*", "Accept-Encoding": "identity", **headers}
+    return Ask("GET", uri, Group.HEAVY, priority, headers=headers)
 
 
 class Anew(Exception):
@@ -129,11 +135,8 @@ class Source:
             self._told, self._received = told_by(status, headers), 0
             raise Anew
 
-    async def _ask(self, headers: dict[str, str]) -> None:
-        """Send a request, which is heavy (facts 5); compressed audio would hide its length. Waiting for budget is no
-        stall.
-        """
-        headers = {"Accept": "audio/*", "Accept-Encoding": "identity", **headers}
-        ask = Ask("GET", self._uri, Group.HEAVY, self._priority, headers=headers)
+    async def _ask(self, headers: Mapping[str, str]) -> None:
+        """Send a request; waiting for budget is no stall."""
+        ask = ask_for(self._uri, self._priority, headers)
         with self._work.waiting():
             self._answer = await self._stack.enter_async_context(self._client.stream(ask))

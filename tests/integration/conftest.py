@@ -22,8 +22,8 @@ from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
 from services.poller.leadership import Leadership
 from simulator import Simulator
-from tests.integration.receiver_process import QUEUE, Takes
 from tests.integration.download_bench import DownloadBench, download_bench
+from tests.integration.receiver_process import QUEUE, Takes
 from tests.integration.test_simulator_support import Receiver, listening, signed_in
 
 

@@ -18,8 +18,9 @@ from common.messages import DownloadRecording, InsightsReceived
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.storage.open import open_storage
 from common.telemetry.health import Work
-from services.downloader.handle import Downloads
+from services.downloader.attempt import Downloads
 from services.downloader.handle import handle as download
+from services.downloader.storage_gate import StorageGate
 from services.insights.handle import handle as merge_events
 from services.poller.leadership import Leadership
 from services.poller.poll import poll
@@ -83,7 +84,7 @@ async def test_the_ledger_of_a_company_is_the_simulators_truth(
 async def download_everything(client: RingCentral, pool: Pool, folder: Path) -> None:
     due = await pool.fetch("SELECT domain, source_record_id FROM recordings WHERE audio_state = 'pending'")
     async with open_storage(folder.as_uri()) as storage:
-        downloads = Downloads(pool, client, storage, SystemClock())
+        downloads = Downloads(pool, client, storage, SystemClock(), StorageGate(storage))
         for row in due:
             job = DownloadRecording(client.account_id, row["domain"], row["source_record_id"])
             await download(downloads, [job], Work())

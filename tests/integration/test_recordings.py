@@ -270,7 +270,7 @@ async def test_audio_is_asked_for_with_the_priority_that_made_it_due(
 
     claim = await claimed(pool, clock)
 
-    assert ask_for(claim.audio_content_uri, claim.priority).priority == priority
+    assert ask_for(claim.audio_content_uri, claim.priority, {}).priority == priority
 
 
 async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: FixedClock) -> None:
