@@ -45,9 +45,9 @@ def locked(file: Path) -> Iterator[None]:
 class DataFolder:
     """A temporary folder with a lock that says that its owner lives; making one sweeps those of dead owners."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, disk: Path | None = None) -> None:
         _sweep()
-        self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-"))
+        self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-", dir=disk))
         lock = self.path / "owner.new"
         self._lock = lock.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)

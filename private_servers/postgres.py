@@ -44,8 +44,8 @@ class Postgres(PrivateServer):
     #: Fast shutdown: does not wait for clients to leave.
     polite_signal: ClassVar[signal.Signals] = signal.SIGINT
 
-    def __init__(self, version: Literal[16, 18] = 16, *, durable: bool = False) -> None:
-        super().__init__()
+    def __init__(self, version: Literal[16, 18] = 16, *, durable: bool = False, disk: Path | None = None) -> None:
+        super().__init__(disk)
         self._version = version
         self._durable = durable
         #: Of the superuser, for a pooler in front.

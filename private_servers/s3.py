@@ -35,8 +35,8 @@ class S3Server(PrivateServer):
 
     region: ClassVar[str] = "us-east-1"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, disk: Path | None = None) -> None:
+        super().__init__(disk)
         self.access_key = f"AK{secrets.token_hex(9).upper()}"
         self.secret_key = secrets.token_hex(20)
 

@@ -34,7 +34,9 @@ class PrivateServer(ABC):
     #: What ends it in good order.
     polite_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Path | None = None) -> None:
+        """`disk` is where its data folder is made, the temporary folder unless given."""
+        self._disk = disk
         self._data: DataFolder | None = None
         self._process: Process | None = None
         self._ports: list[int] = []
@@ -79,7 +81,7 @@ class PrivateServer(ABC):
         return self
 
     def _run_fresh(self) -> None:
-        self._data = DataFolder(self.name)
+        self._data = DataFolder(self.name, self._disk)
         self._ports = free_ports(self.port_count)
         self._prepare(self._data.path)
         self._run()
