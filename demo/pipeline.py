@@ -149,13 +149,14 @@ class Pipeline:
         process = self._run("migrate", ["-m", "cli", "migrate"], self.environment)
         process.wait_until(lambda: process.exit_code == 0, within=START_WITHIN, name="ringvault migrate")
 
-    def start_simulator(self, **options: object) -> None:
+    def start_simulator(self, **options: object) -> Process:
         """Start the simulator; every option is one of its own."""
         arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
         process = self._run("simulator", ["-m", "simulator", *arguments], {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
         self._simulator = process
         process.wait_until(lambda: _announced(process.log) is not None, within=START_WITHIN, name="the simulator")
         self.simulator = _announced(process.log) or {}
+        return process
 
     def start(self, service: str, name: str | None = None, **settings: str) -> Process:
         """Start one more process of a service, named after it unless told otherwise, and return once it is at work."""
