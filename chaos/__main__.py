@@ -1,0 +1,99 @@
+"""`python -m chaos matrix | soak`: see `--help`."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from chaos.disks import disks_of, with_disks
+from chaos.faults import FAULTS, TARGETS, Cell
+from chaos.matrix import run_cells
+from chaos.table import show_table
+from chaos.world import open_world
+from private_servers.errors import PrivateServerError
+
+#: One cell of each kind of harm that has a mechanism of its own, as many as five minutes hold.
+SHORT: Final = (
+    "receiver:SIGKILL",
+    "receiver:full",
+    "insights:SIGKILL",
+    "poller:SIGTERM",
+    "downloader:cut",
+    "RabbitMQ:SIGKILL",
+    "Postgres:SIGKILL",
+    "S3:cut",
+    "RingCentral:cut",
+)
+
+
+def main() -> int:
+    """Run what the arguments say; 0 when nothing was lost or doubled and all has recovered."""
+    options = _options()
+    if "CHAOS_INSIDE" not in os.environ:
+        return with_disks(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = Console()
+    try:
+        with tempfile.TemporaryDirectory(prefix="ringvault-chaos-world-") as folder:
+            return _run(options, Path(folder), console)
+    except PrivateServerError as fault:
+        sys.stderr.write(f"chaos: {fault}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace, folder: Path, console: Console) -> int:
+    started = time.monotonic()
+    console.print(f"Starting servers, the simulator and two processes of each service; seed {options.seed} …")
+    with open_world(folder, disks_of(os.environ), options.seed) as world:
+        world.start_all()
+        results = run_cells(world, options.cells, options.seed, console)
+        good = all(result.good for result in results)
+        if not good:
+            logs = Path.cwd() / ".demo" / "chaos"
+            shutil.rmtree(logs, ignore_errors=True)
+            shutil.copytree(folder, logs, ignore=shutil.ignore_patterns("spool", "audio"))
+            console.print(f"The logs of all processes are in {logs}.", soft_wrap=True)
+    show_table(console, results)
+    console.print(f"{time.monotonic() - started:.0f} s with seed {options.seed}", highlight=False)
+    return 0 if good else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    matrix = commands.add_parser("matrix", help="break each part in each way, one after another")
+    matrix.add_argument("--seed", type=int, default=1, help="decides the load and which process is hurt (default 1)")
+    matrix.add_argument(
+        "--short", dest="cells", action="store_const", const=[_cell(one) for one in SHORT], help="a few cells only"
+    )
+    matrix.add_argument(
+        "--cells",
+        type=lambda text: [_cell(one) for one in text.split(",")],
+        help="only these, for example receiver:SIGKILL,S3:cut",
+    )
+    matrix.set_defaults(cells=[Cell(target, fault) for target in TARGETS for fault in FAULTS])
+    return parser.parse_args()
+
+
+def _cell(text: str) -> Cell:
+    targets = {shown.lower(): name for name, shown in TARGETS.items()}
+    faults = {name.lower(): name for name in FAULTS}
+    target, _, fault = text.strip().lower().partition(":")
+    if target not in targets or fault not in faults:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no cell: name one of {', '.join(TARGETS.values())}, then :, then one of {', '.join(FAULTS)}"
+        )
+    return Cell(targets[target], faults[fault])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
