@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -21,7 +21,10 @@ _PAUSE: Final = 1.0
 async def listening(
     host: str, port: int, connections: Connections, make: Callable[[], asyncio.Protocol]
 ) -> AsyncIterator[int]:
-    """Accept while the block lasts; yields the port. Raises `OSError` when it cannot be had."""
+    """Accept while the block lasts, at its end also those that wait in the kernel; yields the port.
+
+    Raises `OSError` when it cannot be had.
+    """
     with ExitStack() as stack:
         # asyncio finds and binds the addresses of the host; accepting is ours.
         bound = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
@@ -34,8 +37,9 @@ async def listening(
         try:
             yield int(listeners[0].getsockname()[1])
         finally:
-            for task in tasks:
+            for task, listener in zip(tasks, listeners, strict=True):
                 await end(task)
+                await _accept_the_rest(listener, connections, make)
 
 
 async def _accept(listener: socket.socket, connections: Connections, make: Callable[[], asyncio.Protocol]) -> None:
@@ -49,3 +53,15 @@ async def _accept(listener: socket.socket, connections: Connections, make: Calla
             await asyncio.sleep(_PAUSE)
             continue
         await loop.connect_accepted_socket(factory, accepted)
+
+
+async def _accept_the_rest(
+    listener: socket.socket, connections: Connections, make: Callable[[], asyncio.Protocol]
+) -> None:
+    """Those that the kernel has let in: with its listener closed, it would throw them out, and their events away."""
+    factory = connections.around(make)
+    with suppress(OSError):  # at last: there is none left
+        while True:
+            accepted, _ = listener.accept()
+            accepted.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(factory, accepted)

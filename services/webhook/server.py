@@ -1,8 +1,9 @@
 """The public port: one endpoint, nothing else. No access log: accepted events have a line each."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -16,6 +17,11 @@ from services.webhook.receive import Receiver
 #: Seconds for which an idle connection is kept, a new one without a first byte too: longer than the 60 s after which
 #: usual load balancers close theirs, so that they never send into a connection that we are closing.
 _KEEP_ALIVE: Final = 75.0
+#: Seconds at the end for connections that were taken already to bring their request: some round trips to RingCentral,
+#: few beside the grace period, which connections that are kept without a request use up.
+_LAST_REQUESTS: Final = 2.0
+#: Seconds between two looks whether there are any.
+_LOOK_EVERY: Final = 0.02
 #: Seconds that requests in hand may take at the end; the slowest answer takes 3.
 _FINISH_WITHIN: Final = 5.0
 #: Seconds in which the rest of a refused body is read and dropped, so that its sender gets to see the answer.
@@ -31,7 +37,9 @@ _READ_AHEAD: Final = 64 * 1024
 
 @asynccontextmanager
 async def serve_endpoint(host: str, port: int, receiver: Receiver, connections: Connections) -> AsyncIterator[int]:
-    """Serve while the block lasts, then finish what is in hand; yields the port, which matters when 0 was asked for."""
+    """Serve while the block lasts, then take no new connection and finish what is in hand; yields the port, which
+    matters when 0 was asked for.
+    """
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.handle, expect_handler=_go_on)
     application.on_response_prepare.append(_trim)
@@ -54,8 +62,17 @@ async def serve_endpoint(host: str, port: int, receiver: Receiver, connections: 
         async with listening(host, port, connections, runner.server) as bound:
             structlog.get_logger().info("endpoint_opened", host=host, port=bound, path=PATH)
             yield bound
+        await _last_requests(runner)
     finally:
         await runner.cleanup()
+
+
+async def _last_requests(runner: web.AppRunner) -> None:
+    """Let connections bring the request that is on its way: closed before, they would lose RingCentral's event."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_REQUESTS):
+            while runner.server is not None and runner.server.connections:  # noqa: ASYNC110 - once in a process
+                await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _trim(_request: web.Request, response: web.StreamResponse) -> None:

@@ -160,6 +160,32 @@ async def answer_to_a_request_in_hand_at_sigterm(rabbitmq: RabbitMQ, spool: Path
     return answer
 
 
+async def test_a_connection_that_was_taken_before_sigterm_still_brings_its_event(
+    rabbitmq: RabbitMQ, spool: Path, taken: Takes
+) -> None:
+    async with receiving(rabbitmq, spool) as receiver:
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        assert (await receiver.post(event(1)))[0] == 200  # connections are taken in their order.
+        receiver.process.send_signal(signal.SIGTERM)
+        await _refused(receiver.port)
+        body = event(2)
+        head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nVerification-Token: {TOKEN}\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        assert await receiver.process.wait() == 0
+    assert len(await taken(QUEUE)) == 2
+
+
+async def _refused(port: int) -> None:
+    """Return once nothing new is taken."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await asyncio.sleep(0.01)
+
+
 async def test_a_request_in_hand_is_finished_at_sigterm(rabbitmq: RabbitMQ, spool: Path, taken: Takes) -> None:
     body = event(1)
     answer = b"HTTP/1.1 408"
