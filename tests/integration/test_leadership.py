@@ -7,6 +7,7 @@ import pytest
 
 from common.database.leases import Lease
 from common.database.pool import Pool
+from services.poller import leadership
 from services.poller.leadership import Leadership, LeadershipLost, lead
 from tests.integration.pooler import BOTH_WAYS
 
@@ -63,6 +64,34 @@ async def test_two_never_lead_at_the_same_time_and_a_stop_lets_the_other_in(pool
 
     assert {first, second} == {"a", "b"}
     assert leading == set()
+
+
+async def test_a_database_that_takes_too_long_ends_the_leadership_and_not_the_process(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leadership, "RENEW_EVERY", 0.1)
+    monkeypatch.setattr(leadership, "LEASE_SECONDS", 0.5)
+    begun, ended, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(_: Leadership) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.TaskGroup() as group:  # which ends at once when the leading does.
+        leading = group.create_task(lead(pool, Lease("x"), stop, work))
+        await begun.wait()
+        async with pool.acquire() as other, other.transaction():
+            await other.execute("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE")  # whoever asks waits.
+            await ended.wait()
+            begun.clear()
+        await begun.wait()  # it leads again.
+        async with pool.acquire() as other, other.transaction():
+            await other.execute("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE")
+            stop.set()
+            await leading
 
 
 async def test_an_error_of_the_work_is_not_swallowed(pool: Pool) -> None:
