@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import httpx
 
-from chaos.world import World
 from common.amqp.topology import QUEUES, dead_letter_queue
 from common.database.pool import DatabaseAway, Pool, open_pool
-from common.storage.interface import Storage
+from common.storage.interface import Storage, StorageError
 from common.storage.open import open_storage
 from demo.check import Verdict, compare, read_held
-from demo.pipeline import BUCKET
+from demo.pipeline import Pipeline
 
 _STORED: Final = """
 SELECT count(*) FROM recordings WHERE audio_state = 'stored' AND source_record_id = ANY($1::text[])
 """
 #: A recording is stored once, an event journaled once; nothing else gets one and the same value twice.
-_DOUBLED: Final = "SELECT what, key FROM chaos.changes GROUP BY what, key, value HAVING count(*) > 1"
+DOUBLED: Final = "SELECT what, key FROM chaos.changes GROUP BY what, key, value HAVING count(*) > 1"
 _OBJECTS: Final = "SELECT audio_object FROM recordings WHERE audio_state = 'stored'"
 
 
@@ -46,10 +46,11 @@ class Findings:
 
 
 class Judge:
-    """Looks past all lines, at the servers themselves. Use in a `with` block; the audit begins with it."""
+    """Looks at the servers themselves, which store in S3. Use in a `with` block; the audit begins with it."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._seen: set[str] = set()
         self._judged: set[str] = set()
         self._told: set[str] = set()
         self._runner = asyncio.Runner()
@@ -64,7 +65,7 @@ class Judge:
         self._runner.close()
 
     async def _open(self) -> None:
-        settings = self._world.pipeline.environment
+        settings = self._pipeline.environment
         enter = self._stack.enter_async_context
         self._pool: Pool = await enter(open_pool(settings["DATABASE_URL"], "judge", size=2))
         self._storage: Storage = await enter(
@@ -77,7 +78,7 @@ class Judge:
             )
         )
         self._simulator: httpx.AsyncClient = await enter(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._world.simulator_port}", timeout=60)
+            httpx.AsyncClient(base_url=self._pipeline.simulator["url"], timeout=60)
         )
         await self._pool.execute(resources.files("chaos").joinpath("audit.sql").read_text(encoding="utf-8"))
 
@@ -108,7 +109,7 @@ class Judge:
     async def _look(self, judged: AbstractSet[str]) -> Findings:
         truth = (await self._simulator.get("/simulator/truth")).json()
         self._seen = {recording["id"] for recording in truth["recordings"]}
-        part = _part(truth, judged)
+        part = part_of(truth, judged)
         try:
             held = await read_held(self._pool, truth["account_id"], without=judged)
             verdict = await compare(part, {"refused": 0}, held, self._storage, at_least=0)
@@ -117,29 +118,31 @@ class Judge:
                 *self._superfluous_objects({name for (name,) in await self._pool.fetch(_OBJECTS)}),
             ]
             uploads = await self._storage.open_uploads()
-        except DatabaseAway as error:
-            return Findings(lost=[f"Postgres is away: {error}"])
+        except (DatabaseAway, StorageError) as error:
+            return Findings(lost=[f"the judge could not look: {error}"])
         doubled += [f"the upload of {name} was left open" for name, _ in uploads]
-        return _findings(truth, part, verdict, [one for one in doubled if one not in self._told])
+        return findings_of(truth, part, verdict, [one for one in doubled if one not in self._told])
 
     async def _doubled(self) -> list[str]:
-        return [f"{row['what']} {row['key']}: changed twice to the same" for row in await self._pool.fetch(_DOUBLED)]
+        return [f"{row['what']} {row['key']}: changed twice to the same" for row in await self._pool.fetch(DOUBLED)]
 
     def _superfluous_objects(self, named: AbstractSet[str]) -> list[str]:
-        """Files in the bucket that no row names: the bucket is a folder of the private S3 server."""
-        servers = self._world.servers
-        bucket = servers.s3.folder / "buckets" / BUCKET if servers.s3 else Path()
-        files = {str(path.relative_to(bucket / "audio")) for path in bucket.rglob("*") if path.is_file()}
+        """Files that no row names: a bucket is a folder of the private S3 server."""
+        if self._pipeline.s3 is None:
+            raise LookupError("the judgement needs a pipeline that stores in S3")
+        place = urlsplit(self._pipeline.environment["STORAGE_URL"])
+        folder = Path(self._pipeline.s3.folder, "buckets", place.netloc, place.path.strip("/"))
+        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         return [f"the object {name} is nobody's" for name in sorted(files - named)]
 
     def dead_letters(self) -> dict[str, int]:
         """How many messages each queue of dead letters holds."""
-        told = json.loads(self._world.servers.rabbitmq.ctl("list_queues", "name", "messages", "--formatter", "json"))
+        told = json.loads(self._pipeline.rabbitmq.ctl("list_queues", "name", "messages", "--formatter", "json"))
         messages = {line["name"]: int(line["messages"]) for line in told}
         return {queue: count for queue in QUEUES if (count := messages.get(dead_letter_queue(queue), 0))}
 
 
-def _part(truth: Mapping[str, Any], judged: AbstractSet[str]) -> dict[str, Any]:
+def part_of(truth: Mapping[str, Any], judged: AbstractSet[str]) -> dict[str, Any]:
     """The truth about what was not judged yet, without the events that were not answered: they are counted apart."""
     return {
         **truth,
@@ -149,7 +152,10 @@ def _part(truth: Mapping[str, Any], judged: AbstractSet[str]) -> dict[str, Any]:
     }
 
 
-def _findings(truth: Mapping[str, Any], part: Mapping[str, Any], verdict: Verdict, doubled: Sequence[str]) -> Findings:
+def findings_of(
+    truth: Mapping[str, Any], part: Mapping[str, Any], verdict: Verdict, doubled: Sequence[str]
+) -> Findings:
+    """The check's verdict on a part of the truth, what is doubled, and what RingCentral got no answer for."""
     ids = {recording["id"] for recording in part["recordings"]}
     tried = [event for event in truth["events"] if event["record_id"] in ids and event["tries"]]
     lost = list(verdict.faults)

@@ -9,10 +9,13 @@ from demo.pipeline import Pipeline
 
 #: Seconds between two orders.
 _EVERY: Final = 0.5
-#: Of so many orders one is a recording that S3 gets in two parts.
-_LARGE_EVERY: Final = 16
+#: Of so many orders one is a recording that S3 gets in two parts: one comes in four seconds and takes six, so that the
+#: middle of a transfer is met by every fault.
+_LARGE_EVERY: Final = 8
 #: Bytes of such a recording: more than one part of 5 MiB, little beside what the disks hold.
 _LARGE: Final = 6_000_000
+#: Bytes a second of each transfer of audio, and on how many: a line as good as people have, for all of them.
+_PACE: Final = {"endpoint": "recording.content", "kind": "slow", "bytes_per_second": 1_000_000, "times": 1_000_000}
 #: Seconds in which an order must have been carried out when the load stops; longer than anything is frozen.
 _STOP_WITHIN: Final = 90.0
 
@@ -28,6 +31,7 @@ class Load:
         self._thread: threading.Thread | None = None
         self._fault: Exception | None = None
         self._orders = 0
+        pipeline.ask_simulator("/simulator/faults", _PACE)
 
     def start(self) -> None:
         """Begin; what was ordered before is forgotten."""

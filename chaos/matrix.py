@@ -32,18 +32,20 @@ class Result:
     cell: Cell | None
     findings: Findings = field(default_factory=Findings)
     seconds: float | None = None
+    #: Processes that ended by themselves; an orchestrator would start them again, and we do after the cell.
+    died: Sequence[str] = ()
     not_run: str = ""
 
     @property
     def good(self) -> bool:
-        """Whether nothing was lost or doubled."""
-        return bool(self.not_run) or (self.findings.right and self.seconds is not None)
+        """Whether nothing was lost or doubled, and no process gave up."""
+        return bool(self.not_run) or (self.findings.right and self.seconds is not None and not self.died)
 
 
 def run_cells(world: World, cells: Sequence[Cell], seed: int, console: Console) -> list[Result]:
     """Run the cells in their order, after a look at how long it takes without a fault; at the end judge everything."""
     results: list[Result] = []
-    with Judge(world) as judge:
+    with Judge(world.pipeline) as judge:
         load = Load(world.pipeline, Random(f"load {seed}"))
         for cell in (None, *cells):
             result = _run_cell(world, cell, judge, load, Random(f"{cell} {seed}"))
@@ -69,13 +71,15 @@ def _run_cell(world: World, cell: Cell | None, judge: Judge, load: Load, chance:
     finally:
         load.stop()
     ended = time.monotonic()
-    findings = _until_right(judge, load.recordings, ended + RECOVERS_WITHIN)
+    died = world.replace_the_dead()
+    findings = until_right(judge, load.recordings, ended + RECOVERS_WITHIN)
     seconds = time.monotonic() - ended if findings.right else None
     judge.accept(findings)
-    return Result(cell, findings, seconds)
+    return Result(cell, findings, seconds, died)
 
 
-def _until_right(judge: Judge, recordings: Sequence[str], deadline: float) -> Findings:
+def until_right(judge: Judge, recordings: Sequence[str], deadline: float) -> Findings:
+    """Look until nothing is lost any more, or the deadline, which is one of `time.monotonic`, is over."""
     while True:
         late = time.monotonic() > deadline
         if late or judge.looks_done(recordings):
@@ -99,6 +103,8 @@ def show_result(console: Console, result: Result) -> None:
         soft_wrap=True,
         highlight=False,
     )
+    for name in result.died:
+        console.print(f"    {name} ended by itself", highlight=False)
     show_faults(console, found)
 
 

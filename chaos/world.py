@@ -45,7 +45,6 @@ class World:
     lines: Mapping[tuple[str, str], Line]
     receivers: Mapping[str, int]
     simulator: Process
-    simulator_port: int
     replicas: dict[str, list[str]] = field(default_factory=dict)
     _lives: int = 0
 
@@ -72,6 +71,13 @@ class World:
         fresh = self._launch(service, int(slot))
         self.replicas[service][int(slot) - 1] = fresh
         return fresh
+
+    def replace_the_dead(self) -> list[str]:
+        """Start a process in the place of each that has ended by itself; returns the names of those."""
+        names = [name for names in self.replicas.values() for name in names if not self.process(name).is_alive()]
+        for name in names:
+            self.replace(name)
+        return names
 
     def lines_of(self, target: str) -> list[Line]:
         """All lines that begin or end at a service or a server; of the receiver, the one that events come by."""
@@ -126,7 +132,7 @@ def open_world(folder: Path, disks: Mapping[str, Disk], seed: int) -> Iterator[W
             # Audio is offered under the name that downloaders know.
             audio = f"http://127.0.0.1:{lines['downloader', 'ringcentral'].port}"
             simulator = pipeline.start_simulator(**COMPANY, seed=seed, port=port, media_url=audio)
-            yield World(pipeline, servers, disks, front, lines, receivers, simulator, port)
+            yield World(pipeline, servers, disks, front, lines, receivers, simulator)
 
 
 def _lines(network: Network, servers: Servers, simulator: int) -> Iterator[tuple[tuple[str, str], Line]]:
