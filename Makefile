@@ -1,9 +1,12 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance openapi check-kubernetes format lock fuzz \
+.PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
 	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon \
 	image image-check sbom compose-demo compose-check clean
 VENV := .venv
+# What `make chaos` and `make soak` are told.
+SEED ?= 1
+MINUTES ?= 20
 PYTHON := $(VENV)/bin/python
 # What `make conformance`, `audit` and `openapi` alone need lies apart: nothing of ours may come to depend on it.
 CONFORMANCE := .cache/conformance
@@ -56,11 +59,14 @@ check-kubernetes: setup $(KUBERNETES)/stamp ## hold deploy/kubernetes against sc
 	@PYTHONPATH=$(KUBERNETES) KUBERNETES_DEFINITIONS="$(KUBERNETES_DEFINITIONS)" \
 		$(PYTHON) -m pytest tests/kubernetes -q -p no:cacheprovider
 
-$(KUBERNETES)/stamp: requirements/kubernetes.txt | setup
-	@rm -rf $(KUBERNETES)
-	@$(PYTHON) -m pip --quiet --disable-pip-version-check --no-input \
-		install --target $(KUBERNETES) --require-hashes -r requirements/kubernetes.txt
-	@touch $@
+chaos: setup ## break every part in every way under load and compare with the truth (CELLS=S3:cut,…, SEED=1)
+	@$(PYTHON) -m chaos matrix --seed $(SEED) $(if $(CELLS),--cells $(CELLS))
+
+chaos-short: setup ## a few cells of the same
+	@$(PYTHON) -m chaos matrix --seed $(SEED) --short
+
+soak: setup ## twenty minutes under load with an outage of each server; memory and descriptors (MINUTES=20)
+	@$(PYTHON) -m chaos soak --seed $(SEED) --minutes $(MINUTES)
 
 format: setup ## format the code
 	@$(VENV)/bin/ruff format .

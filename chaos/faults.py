@@ -145,7 +145,7 @@ def _full(world: World, cell: Cell, _chance: Random) -> Iterator[None]:
     disk.fill()
     yield
     if cell.target == "webhook":
-        broker = [world.lines["webhook", "rabbitmq"]]
+        broker = [line for (place, _), line in world.lines.items() if place.startswith("webhook-")]
         cut(broker)
         sleep(FAULTS["cut"])
         disk.free()

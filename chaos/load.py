@@ -9,13 +9,13 @@ from demo.pipeline import Pipeline
 
 #: Seconds between two orders.
 _EVERY: Final = 0.5
-#: Of so many orders one is a recording that S3 gets in two parts: one comes in four seconds and takes six, so that the
-#: middle of a transfer is met by every fault.
+#: Of so many orders one is a recording that S3 gets in two parts: one comes every four seconds and takes longer, so
+#: that every fault meets a transfer in the middle.
 _LARGE_EVERY: Final = 8
 #: Bytes of such a recording: more than one part of 5 MiB, little beside what the disks hold.
-_LARGE: Final = 6_000_000
+_LARGE: Final = 8_000_000
 #: Bytes a second of each transfer of audio, and on how many: a line as good as people have, for all of them.
-_PACE: Final = {"endpoint": "recording.content", "kind": "slow", "bytes_per_second": 1_000_000, "times": 1_000_000}
+_PACE: Final = {"endpoint": "recording.content", "kind": "slow", "bytes_per_second": 1_500_000, "times": 1_000_000}
 #: Seconds in which an order must have been carried out when the load stops; longer than anything is frozen.
 _STOP_WITHIN: Final = 90.0
 

@@ -1,7 +1,7 @@
 """The kill matrix: cell by cell under load, each held against the truth before the next begins."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -32,7 +32,7 @@ class Result:
     cell: Cell | None
     findings: Findings = field(default_factory=Findings)
     seconds: float | None = None
-    #: Processes that ended by themselves; an orchestrator would start them again, and we do after the cell.
+    #: Processes that ended by themselves; an orchestrator would start them again, and so do we.
     died: Sequence[str] = ()
     not_run: str = ""
 
@@ -70,17 +70,21 @@ def _run_cell(world: World, cell: Cell | None, judge: Judge, load: Load, chance:
                 time.sleep(FAULTS[cell.fault])
     finally:
         load.stop()
-    ended = time.monotonic()
-    died = world.replace_the_dead()
-    findings = until_right(judge, load.recordings, ended + RECOVERS_WITHIN)
+    ended, died = time.monotonic(), list[str]()
+    findings = until_right(
+        judge, load.recordings, ended + RECOVERS_WITHIN, meanwhile=lambda: died.extend(world.replace_the_dead())
+    )
     seconds = time.monotonic() - ended if findings.right else None
     judge.accept(findings)
     return Result(cell, findings, seconds, died)
 
 
-def until_right(judge: Judge, recordings: Sequence[str], deadline: float) -> Findings:
+def until_right(
+    judge: Judge, recordings: Sequence[str], deadline: float, *, meanwhile: Callable[[], None] = lambda: None
+) -> Findings:
     """Look until nothing is lost any more, or the deadline, which is one of `time.monotonic`, is over."""
     while True:
+        meanwhile()
         late = time.monotonic() > deadline
         if late or judge.looks_done(recordings):
             findings = judge.look()

@@ -42,6 +42,8 @@ class Line:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, port: int, targets: Sequence[int]) -> None:
         self.port = port
+        #: Bytes that have gone to the far end.
+        self.sent = 0
         self._loop = loop
         self._targets = list(targets)
         self._turn = itertools.count()
@@ -127,14 +129,15 @@ class Line:
         """Pass bytes both ways until both are ended, or one is lost: then the other is reset as well."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass_on(reader, far_writer))
-                group.create_task(self._pass_on(far_reader, writer))
+                group.create_task(self._pass_on(reader, far_writer, outward=True))
+                group.create_task(self._pass_on(far_reader, writer, outward=False))
         except* OSError:
             _reset(writer)
             _reset(far_writer)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, outward: bool) -> None:
         while chunk := await reader.read(_CHUNK):
+            self.sent += len(chunk) if outward else 0
             if (slow := self._slow) is None:
                 writer.write(chunk)
                 await writer.drain()

@@ -1,9 +1,11 @@
 """What is broken: two processes of each service, their servers, and the lines between all of them."""
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -26,24 +28,32 @@ USES: Final[Mapping[str, tuple[str, ...]]] = {
     "poller": ("rabbitmq", "postgres", "ringcentral"),
     "downloader": ("rabbitmq", "postgres", "ringcentral", "s3"),
 }
+#: RingCentral offers audio at one address to whichever downloader.
+_AUDIO: Final = ("downloader-audio", "ringcentral")
 #: A company that only makes the calls that are ordered. A minute of its time is a second, so the rate limit allows ten
 #: requests a second and tokens last a minute. Its time begins a day ago, because the first poll looks back that far; a
 #: subscription dies after ten real minutes of failing deliveries, as long as RingCentral's.
 COMPANY: Final = {"recordings": 0, "speed": 60, "history": 82_800, "blacklist_after": 36_000}
+#: Bytes to the storage, within one look, that only the first part of a large recording is.
+_PART: Final = 4_000_000
+#: Seconds of such a look, and how many seconds to look for a downloader in the middle: some large ones come meanwhile.
+_LOOK, _LOOK_WITHIN = 0.5, 20.0
 #: Where events arrive.
 _PATH: Final = "/api/rc/webhook"
 
 
 @dataclass(slots=True)
 class World:
-    """See above; made by `open_world`. `replicas` are the names of the living processes of each service."""
+    """See above; made by `open_world`. `replicas` are the names of the living processes of each service, for example
+    `poller-2-7`: the second poller, and the seventh process in all. `lines` go from `poller-2` to each of its servers.
+    """
 
     pipeline: Pipeline
     servers: Servers
     disks: Mapping[str, Disk]
     front: Line
     lines: Mapping[tuple[str, str], Line]
-    receivers: Mapping[str, int]
+    receivers: Mapping[int, int]
     simulator: Process
     replicas: dict[str, list[str]] = field(default_factory=dict)
     _lives: int = 0
@@ -57,9 +67,15 @@ class World:
         wait_for(lambda: self._told("poller", "subscription_recorded"), within=START_WITHIN, what="a subscription")
 
     def victim(self, service: str, chance: Random) -> str:
-        """Which process of a service is hurt: of the pollers the one that leads, where the other has nothing to do."""
-        leaders = [name for name in self.replicas[service] if self._leads(name)]
-        return leaders[0] if leaders else chance.choice(self.replicas[service])
+        """Which process of a service is hurt: the poller that leads, for the other has nothing to do; the downloader in
+        the middle of a large recording; else any.
+        """
+        found: str | None = None
+        if service == "poller":
+            found = next((name for name in self.replicas[service] if self._leads(name)), None)
+        elif service == "downloader":
+            found = self._uploading()
+        return found or chance.choice(self.replicas[service])
 
     def process(self, name: str) -> Process:
         """A process of ours, by its name."""
@@ -83,20 +99,20 @@ class World:
         """All lines that begin or end at a service or a server; of the receiver, the one that events come by."""
         if target == "webhook":
             return [self.front]
-        return [line for ends, line in self.lines.items() if target in ends]
+        return [line for (place, server), line in self.lines.items() if target in {place.split("-")[0], server}]
 
     def _launch(self, service: str, slot: int) -> str:
         """A name is never used twice, so that each life keeps its log."""
         self._lives += 1
         name = f"{service}-{slot}-{self._lives}"
-        settings = dict(self._settings(service))
+        settings = dict(self._settings(service, slot))
         if service == "webhook":
-            settings["HTTP_PORT"] = str(self.receivers[str(slot)])
+            settings["HTTP_PORT"] = str(self.receivers[slot])
         self.pipeline.launch(service, name, **settings)
         return name
 
-    def _settings(self, service: str) -> Iterator[tuple[str, str]]:
-        """The service's addresses, with its own lines in the place of the servers' ports."""
+    def _settings(self, service: str, slot: int) -> Iterator[tuple[str, str]]:
+        """The process's addresses, with its own lines in the place of the servers' ports."""
         common = self.pipeline.environment
         variables = {
             "rabbitmq": "AMQP_URL",
@@ -106,7 +122,19 @@ class World:
         }
         for server in USES[service]:
             name = variables[server]
-            yield name, re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{self.lines[service, server].port}", common[name])
+            port = self.lines[f"{service}-{slot}", server].port
+            yield name, re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", common[name])
+
+    def _uploading(self) -> str | None:
+        """The downloader that has just sent the first part of a large recording, so that its upload is open."""
+        deadline = time.monotonic() + _LOOK_WITHIN
+        lines = {name: self.lines[name.rpartition("-")[0], "s3"] for name in self.replicas["downloader"]}
+        while time.monotonic() < deadline:
+            sent = {name: line.sent for name, line in lines.items()}
+            time.sleep(_LOOK)
+            if found := [name for name, line in lines.items() if line.sent - sent[name] > _PART]:
+                return found[0]
+        return None
 
     def _leads(self, name: str) -> bool:
         return len(self.pipeline.told(name, "leadership_taken")) > len(self.pipeline.told(name, "leadership_ended"))
@@ -121,7 +149,7 @@ def open_world(folder: Path, disks: Mapping[str, Disk], seed: int) -> Iterator[W
     paths = {name: disk.path for name, disk in disks.items()}
     spool = paths.get("spool", folder / "spool")
     servers = Servers(RabbitMQ(), Postgres(durable=True, disk=paths.get("postgres")), RcloneS3(disk=paths.get("s3")))
-    receivers = {str(slot): port for slot, port in enumerate(free_ports(REPLICAS), 1)}
+    receivers = dict(enumerate(free_ports(REPLICAS), 1))
     with servers.started(), Network() as network:
         front = network.line(*receivers.values())
         settings = {"RC_WEBHOOK_ADDRESS": f"http://127.0.0.1:{front.port}{_PATH}", "SPOOL_DIR": str(spool)}
@@ -129,16 +157,18 @@ def open_world(folder: Path, disks: Mapping[str, Disk], seed: int) -> Iterator[W
             (port,) = free_ports(1)
             lines = dict(_lines(network, servers, port))
             pipeline.migrate()
-            # Audio is offered under the name that downloaders know.
-            audio = f"http://127.0.0.1:{lines['downloader', 'ringcentral'].port}"
-            simulator = pipeline.start_simulator(**COMPANY, seed=seed, port=port, media_url=audio)
+            audio = f"127.0.0.1:{lines[_AUDIO].port}"
+            pipeline.settings["RC_MEDIA_HOSTS"] = audio
+            simulator = pipeline.start_simulator(**COMPANY, seed=seed, port=port, media_url=f"http://{audio}")
             yield World(pipeline, servers, disks, front, lines, receivers, simulator)
 
 
 def _lines(network: Network, servers: Servers, simulator: int) -> Iterator[tuple[tuple[str, str], Line]]:
+    """A line for each process and each of its servers, and the one for audio."""
     ports = {"rabbitmq": servers.rabbitmq.port, "postgres": servers.postgres.port, "ringcentral": simulator}
     if servers.s3 is not None:
         ports["s3"] = servers.s3.port
     for service, used in USES.items():
-        for server in used:
-            yield (service, server), network.line(ports[server])
+        for slot, server in product(range(1, REPLICAS + 1), used):
+            yield (f"{service}-{slot}", server), network.line(ports[server])
+    yield _AUDIO, network.line(simulator)
