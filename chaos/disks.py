@@ -29,8 +29,9 @@ done
 shift
 exec "$@"
 """
-#: Bytes written at once to fill a disk.
-_PIECE: Final = 1024 * 1024
+#: Bytes of a disk that are written one page after another, and of such a page.
+_MARGIN: Final = 4 * 1024 * 1024
+_PAGE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class Disk:
     def fill(self) -> None:
         """Leave not a byte free, until `free`."""
         with self._ballast.open("ab", buffering=0) as file:
-            for size in (_PIECE, 4096, 1):
+            left = os.statvfs(self.path)
+            if (most := left.f_bavail * left.f_frsize - _MARGIN) > 0:  # quick, while others may still write.
+                os.posix_fallocate(file.fileno(), 0, most)
+            for size in (_PAGE, 1):
                 _write_until_full(file.fileno(), b"\0" * size)
 
     def free(self) -> None:

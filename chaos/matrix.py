@@ -15,6 +15,8 @@ from chaos.world import World
 
 #: Seconds of load before a fault begins, so that everything is under way.
 _BEFORE: Final = 3.0
+#: Seconds of load in the cell without a fault.
+_WITHOUT: Final = 5.0
 #: Seconds until a cell counts as not recovered. What is built in: a killed downloader's claim lives for 60 s; an
 #: announcement that was lost grows old after 100 s at ten requests a second; the third attempt comes 70 s after the
 #: first.
@@ -64,7 +66,7 @@ def _run_cell(world: World, cell: Cell | None, judge: Judge, load: Load, chance:
     time.sleep(_BEFORE)
     try:
         if cell is None:
-            time.sleep(FAULTS["full"])
+            time.sleep(_WITHOUT)
         else:
             with inflict(cell, world, chance):
                 time.sleep(FAULTS[cell.fault])

@@ -60,8 +60,8 @@ class RcloneS3(S3Server):
 
     name: ClassVar[str] = "rclone-s3"
 
-    def __init__(self, tls: tuple[Path, Path] | None = None) -> None:
-        super().__init__()
+    def __init__(self, disk: Path | None = None, *, tls: tuple[Path, Path] | None = None) -> None:
+        super().__init__(disk)
         self._tls = tls
 
     @property

@@ -52,7 +52,7 @@ def rclone() -> Iterator[RcloneS3]:
 @pytest.fixture(scope="session")
 def rclone_tls(certificate: tuple[Path, Path]) -> Iterator[RcloneS3]:
     """Checksums that the library adds by default show only over TLS, as a trailer that rclone and others refuse."""
-    with RcloneS3(certificate) as server:
+    with RcloneS3(tls=certificate) as server:
         server.create_bucket(BUCKET)
         yield server
 

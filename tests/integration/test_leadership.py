@@ -83,12 +83,12 @@ async def test_a_database_that_takes_too_long_ends_the_leadership_and_not_the_pr
     async with asyncio.TaskGroup() as group:  # which ends at once when the leading does.
         leading = group.create_task(lead(pool, Lease("x"), stop, work))
         await begun.wait()
-        async with pool.acquire() as other, other.transaction():
+        async with pool.transaction() as other:
             await other.execute("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE")  # whoever asks waits.
             await ended.wait()
             begun.clear()
         await begun.wait()  # it leads again.
-        async with pool.acquire() as other, other.transaction():
+        async with pool.transaction() as other:
             await other.execute("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE")
             stop.set()
             await leading

@@ -1,6 +1,7 @@
 """The receiver as its container runs it, against a real RabbitMQ and over a real socket."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
