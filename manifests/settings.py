@@ -28,7 +28,12 @@ MODELS: Final[Mapping[tuple[str, ...], type[Settings]]] = {
 }
 _SIMULATOR: Final = ("python", "-m", "simulator")
 #: What stands for a secret that is kept elsewhere: any text that its setting takes.
-_STAND_INS: Final = {"DATABASE_URL": "postgresql://host/database", "AMQP_URL": "amqps://host/"}
+_STAND_INS: Final = {
+    "DATABASE_URL": "postgresql://host/database",
+    "AMQP_URL": "amqps://host/",
+    "RC_WEBHOOK_ADDRESS": "https://host/api/rc/webhook",
+}
+_STAND_IN: Final = "kept-elsewhere-and-long-enough"
 
 
 def model_of(container: Mapping[str, Any]) -> type[Settings] | None:
@@ -111,12 +116,12 @@ def _secrets(model: type[Settings], container: Mapping[str, Any], values: Mappin
 def _texts(model: type[Settings], values: Mapping[str, Value]) -> Iterator[str]:
     """What the process itself would say when it starts."""
     texts = {
-        name: value.text if value.text is not None else _STAND_INS.get(name, "kept-elsewhere")
+        name: value.text if value.text is not None else _STAND_INS.get(name, _STAND_IN)
         for name, value in values.items()
         if not name.endswith("_FILE")
     }
     texts |= {
-        name.removesuffix("_FILE"): _STAND_INS.get(name.removesuffix("_FILE"), "kept-elsewhere")
+        name.removesuffix("_FILE"): _STAND_INS.get(name.removesuffix("_FILE"), _STAND_IN)
         for name in values
         if name.endswith("_FILE")
     }
