@@ -14,8 +14,8 @@ from typing import Final, cast
 
 from common.telemetry.metrics import WEBHOOK_CONNECTIONS, WEBHOOK_CONNECTIONS_CLOSED
 
-#: Connections at a time: a thousand strangers and all that RingCentral sends, at about 15 KB each. When everybody asks
-#: something at once, the last one waits for about a second of work; more would be beyond the three that he has.
+#: Connections at a time: a thousand strangers and all that RingCentral sends. When a thousand ask something at once,
+#: the last one waits for two seconds on a busy machine; with many more, it would be beyond the three that he has.
 MOST: Final = 2_000
 #: Descriptors for everything else: broker, admin port, log, and three for every spool file that is adopted.
 _OTHER_DESCRIPTORS: Final = 200
