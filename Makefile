@@ -91,7 +91,7 @@ bench-trickle: setup ## genuine events beside a thousand half-open and trickling
 	@$(PYTHON) -m benchmarks.trickle
 
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)
-	@$(PYTHON) -m benchmarks.fuzz $(if $(SEED),--seed $(SEED))
+	@$(PYTHON) -m benchmarks.fuzz $(if $(filter-out file,$(origin SEED)),--seed $(SEED))
 
 bench-download: setup ## speed, memory, lost connections and bad answers of downloads, beside rclone copyurl
 	@$(PYTHON) -m benchmarks.download $(ARGS)
