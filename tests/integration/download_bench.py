@@ -32,7 +32,7 @@ class DownloadBench:
         self.simulator = simulator
         self.folder = folder
         self._pool = pool
-        self._downloads = downloads
+        self.downloads = downloads
 
     async def order(self, *, insights_ms: int | None = None, began: timedelta | None = None, **call: Any) -> str:
         """A call of a minute, as ordered, of which the call log has told; returns the recording's id."""
@@ -55,7 +55,7 @@ class DownloadBench:
 
     async def take(self, recording_id: str) -> Row:
         """One job for it; what the row says then."""
-        await handle(self._downloads, [DownloadRecording(ACCOUNT, "pbx", recording_id)], Work())
+        await handle(self.downloads, [DownloadRecording(ACCOUNT, "pbx", recording_id)], Work())
         return dict(
             await self._pool.fetchrow("SELECT * FROM recordings WHERE source_record_id = $1", recording_id) or {}
         )

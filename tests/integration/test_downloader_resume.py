@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from common.ringcentral.budget import Priority
 from services.downloader import fetch
 from services.downloader.throughput import Throughput
 from tests.integration.download_bench import DownloadBench
@@ -100,3 +101,13 @@ async def test_a_source_that_trickles_is_left(bench: DownloadBench, monkeypatch:
 
     assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 1, {})
     assert "too slow" in row["audio_reason"]
+
+
+async def test_a_body_is_read_in_large_pieces_because_each_costs_the_same(bench: DownloadBench) -> None:
+    recording_id = await bench.order(seconds=600)
+    ask = fetch.ask_for(f"/restapi/v1.0/account/~/recording/{recording_id}/content", Priority.LIVE, {})
+
+    async with bench.downloads.client.stream(ask) as answer:
+        sizes = [len(chunk) async for chunk in answer.aiter_raw()]
+
+    assert max(sizes) > 64 * 1024
