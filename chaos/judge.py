@@ -16,6 +16,7 @@ import httpx
 from common.amqp.topology import QUEUES, dead_letter_queue
 from common.database.pool import DatabaseAway, Pool, open_pool
 from common.storage.interface import Storage, StorageError
+from common.storage.object_names import sidecar_name
 from common.storage.open import open_storage
 from demo.check import Verdict, compare, read_held
 from demo.pipeline import Pipeline
@@ -26,6 +27,7 @@ SELECT count(*) FROM recordings WHERE audio_state = 'stored' AND source_record_i
 #: A recording is stored once, an event journaled once; nothing else gets one and the same value twice.
 DOUBLED: Final = "SELECT what, key FROM chaos.changes GROUP BY what, key, value HAVING count(*) > 1"
 _OBJECTS: Final = "SELECT audio_object FROM recordings WHERE audio_state = 'stored'"
+_PIECES: Final = "SELECT object FROM journal_archives"
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ class Judge:
             verdict = await compare(part, {"refused": 0}, held, self._storage, at_least=0)
             doubled = [
                 *await self._doubled(),
-                *self._superfluous_objects({name for (name,) in await self._pool.fetch(_OBJECTS)}),
+                *self._superfluous_objects(await self._named()),
             ]
             uploads = await self._storage.open_uploads()
         except (DatabaseAway, StorageError) as error:
@@ -125,6 +127,12 @@ class Judge:
 
     async def _doubled(self) -> list[str]:
         return [f"{row['what']} {row['key']}: changed twice to the same" for row in await self._pool.fetch(DOUBLED)]
+
+    async def _named(self) -> set[str]:
+        """What may be there: the audio of stored recordings, the file beside each, and the journal's pieces."""
+        audio = {name for (name,) in await self._pool.fetch(_OBJECTS)}
+        pieces = {name for (name,) in await self._pool.fetch(_PIECES)}
+        return audio | {sidecar_name(name) for name in audio} | pieces
 
     def _superfluous_objects(self, named: AbstractSet[str]) -> list[str]:
         """Files that no row names: a bucket is a folder of the private S3 server."""
