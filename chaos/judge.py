@@ -28,8 +28,8 @@ SELECT count(*) FROM recordings WHERE audio_state = 'stored' AND source_record_i
 DOUBLED: Final = "SELECT what, key FROM chaos.changes GROUP BY what, key, value HAVING count(*) > 1"
 _OBJECTS: Final = "SELECT audio_object FROM recordings WHERE audio_state = 'stored'"
 _PIECES: Final = "SELECT object FROM journal_archives"
-#: Where a process tries the storage. What it has written there it cannot delete when the storage goes away meanwhile, or
-#: when it is killed; it is about no recording.
+#: Where a process tries the storage. What it has written there it cannot delete when the storage goes away meanwhile,
+#: or when it is killed; it is about no recording.
 _TRIALS: Final = "check/"
 
 
