@@ -138,12 +138,12 @@ class Judge:
         return audio | {sidecar_name(name) for name in audio} | pieces
 
     def _superfluous_objects(self, named: AbstractSet[str]) -> list[str]:
-        """Files that no row names: a bucket is a folder of the private S3 server."""
+        """Files that no row names: a bucket is a folder of the private S3 server, which has hidden files of its own."""
         if self._pipeline.s3 is None:
             raise LookupError("the judgement needs a pipeline that stores in S3")
         place = urlsplit(self._pipeline.environment["STORAGE_URL"])
         folder = Path(self._pipeline.s3.folder, "buckets", place.netloc, place.path.strip("/"))
-        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        files = {str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.is_file()}
         return [f"the object {name} is nobody's" for name in sorted(files - named) if not name.startswith(_TRIALS)]
 
     def dead_letters(self) -> dict[str, int]:

@@ -85,7 +85,8 @@ def run_soak(world: World, minutes: float, seed: int, console: Console) -> bool:
     restarted = [name for name in watch.samples if not world.process(name).is_alive()]
     for name in restarted:
         console.print(f"{name} has ended by itself")
-    return findings.right and not restarted and show_watch(console, watch.samples)
+    flat = show_watch(console, watch.samples)
+    return findings.right and not restarted and flat
 
 
 def _live(world: World, watch: Watch, seconds: float, chance: Random, console: Console) -> None:
