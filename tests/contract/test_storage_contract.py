@@ -257,12 +257,14 @@ async def test_a_successor_aborts_exactly_the_noted_upload(opener: Opener) -> No
 
 async def test_what_is_left_open_of_an_object_is_aborted_and_what_lives_of_others_goes_on(opener: Opener) -> None:
     async with opener() as storage, opener() as successor:
-        # Given two uploads of one object whose ids nobody noted, and those of two others with names alike
-        gate = Gate()
+        # Given two uploads of one object whose ids nobody noted, and those of two others with names alike; all of whose
+        # parts are there: a part that meets the abort on its way may wait for rclone until it is given up
         names = (NAME, NAME, f"{NAME}.mp3", "other.mp3")
-        uploads = [asyncio.create_task(_put_up_to_the_commit(storage, name, gate)) for name in names]
-        while len(await successor.open_uploads()) < len(names):  # noqa: ASYNC110 - a fact of the storage
-            await asyncio.sleep(0.01)
+        gates = [Gate() for _ in names]
+        uploads = [asyncio.create_task(_put_up_to_the_commit(storage, *one)) for one in zip(names, gates, strict=True)]
+        for gate in gates:
+            await gate.reached.wait()
+        assert len(await successor.open_uploads()) == len(names)
 
         # When whoever alone may write that object aborts what is left of it, twice
         await successor.abort_left(NAME, None)
@@ -270,7 +272,8 @@ async def test_what_is_left_open_of_an_object_is_aborted_and_what_lives_of_other
 
         # Then the others become whole objects, and that one none
         assert sorted(name for name, _ in await successor.open_uploads()) == sorted(names[2:])
-        gate.open.set()
+        for gate in gates:
+            gate.open.set()
         outcomes = await asyncio.gather(*uploads, return_exceptions=True)
         assert [isinstance(outcome, StorageError) for outcome in outcomes] == [True, True, False, False]
         await assert_nothing_there(successor)
