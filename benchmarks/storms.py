@@ -59,6 +59,12 @@ WINDOWS_WITHIN: Final = timedelta(minutes=1)
 _END_WINDOWS: Final = """
 UPDATE call_log_cursors SET windows_until = $1 WHERE windows_until > $1 AND windows_until <= $1::timestamptz + $2
 """
+#: The longer steps of a recording's schedule pass as fast as the company's time does: a fourth attempt would be made
+#: after 26 minutes, and so many faults meet one recording in some seeds.
+_HASTEN: Final = """
+UPDATE recordings SET audio_due_at = $1 + (audio_due_at - $1) / 60
+WHERE audio_state IN ('pending', 'quarantined') AND audio_due_at > $1::timestamptz + interval '90 seconds'
+"""
 _WINDOWS: Final = "SELECT count(*) FROM call_log_cursors WHERE windows_since IS NOT NULL"
 
 
@@ -149,6 +155,7 @@ async def _wait(pipeline: Pipeline) -> tuple[Verdict, dict[str, Any]]:
             # A request that was on the wire when a penalty began cannot be called back.
             counts["refused"] -= counts["refused_on_the_wire"]
             by_windows, late = await _by_windows(pool), time.monotonic() > deadline
+            await pool.execute(_HASTEN, datetime.now(UTC))
             if truth["finished"] or late:
                 verdict = await check(truth, counts, pool, storage)
                 if by_windows:
