@@ -50,10 +50,20 @@ class Bad:
 
 _JSON: Final = {"json": {"errorCode": "CMN-203"}, "content_type": "audio/mpeg"}
 _HTML: Final = {"text": "<html><body>no</body></html>", "content_type": "audio/mpeg"}
+#: Bytes before the end: less than a frame; a second at 48 kbit/s, within a frame at each bit rate; some seconds of
+#: whole frames, at each bit rate.
+_LITTLE: Final = {"after_bytes": -100}
+_SECOND: Final = {"bytes": -6000}
+_FRAMES: Final = {"after_bytes": -10 * 2160}
 BAD: Final = (
     Bad("cut in the middle", "pending", "broke off", "cut"),
     Bad("cut at a random byte", "pending", "broke off", "cut", {"after_bytes": "random"}),
     Bad("ends early, unframed", "quarantined", "its last frame is cut", "cut_unframed", {}, {}, (False,)),
+    Bad("ends near its end, unframed", "quarantined", "its last frame is cut", "cut_unframed", _LITTLE, {}, (False,)),
+    Bad("a wav that does", "quarantined", "its header tells", "cut_unframed", _LITTLE, {"wav": True}, (False,)),
+    Bad("ends between frames, unframed", "quarantined", "with the connection", "cut_unframed", _FRAMES, {}, (False,)),
+    Bad("a second short", "quarantined", "its last frame is cut", "truncated", _SECOND),
+    Bad("a wav, a second short", "quarantined", "its header tells", "truncated", _SECOND, {"wav": True}),
     Bad("error as JSON", "pending", "not audio", "json200"),
     Bad("error as JSON, called audio", "pending", "an error's text", "body", _JSON),
     Bad("error as HTML, called audio", "pending", "an error's text", "body", _HTML),

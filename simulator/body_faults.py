@@ -37,7 +37,7 @@ async def _empty(visit: Visit, produce: Produce, parameters: Parameters) -> web.
 
 
 async def _truncated(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
-    """Only the first ``bytes`` (half), with a length that agrees: nothing but the content tells."""
+    """Only the first ``bytes`` (half; below 0: all but so many), with a length that agrees: only the content tells."""
     answer = await produce()
     body = first_bytes(answer, int(parameters.get("bytes", answer.size // 2)))
     return await _send(visit, replace(answer, size=len(body), pieces=lambda: iter((body,))), parameters)
@@ -106,6 +106,8 @@ async def _send(visit: Visit, answer: Answer, parameters: Parameters) -> web.Str
 
 
 def first_bytes(answer: Answer, size: int) -> bytes:
+    """So many bytes of the begin; below 0, all but so many."""
+    size = size if size >= 0 else max(0, answer.size + size)
     body = bytearray()
     for piece in answer.pieces():
         body += piece[: size - len(body)]

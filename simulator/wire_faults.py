@@ -76,7 +76,10 @@ async def _drop(visit: Visit, _produce: Produce, _parameters: Parameters) -> web
 
 
 async def _cut_unframed(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
-    """No length and no chunks: the body ends with the connection, properly, after ``after_bytes`` (half) of it."""
+    """No length and no chunks: the body ends with the connection, properly, after ``after_bytes`` (half) of it.
+
+    Below 0: so many before its end.
+    """
     answer = await produce()
     lines = [f"HTTP/1.1 {answer.status} OK", *(f"{name}: {value}" for name, value in answer.headers.items())]
     head = "\r\n".join([*lines, "Connection: close", "", ""])

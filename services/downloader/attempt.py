@@ -79,8 +79,8 @@ async def _transfer(downloads: Downloads, claim: Claim, source: Source, name: st
     judged: list[tuple[Audio, Verdict]] = []
 
     async def prove() -> None:
-        audio = inspection.result()
-        judged.append((audio, await _verdict_on(downloads, claim, audio, source.content_type, work)))
+        audio = inspection.result(sized=source.sized)
+        judged.append((audio, await _verdict_on(downloads, claim, audio, source, work)))
         await claim.check()
 
     async with aclosing(_inspected(source, inspection)) as chunks:
@@ -101,9 +101,9 @@ async def _inspected(source: Source, inspection: Inspection) -> AsyncGenerator[b
             yield chunk
 
 
-async def _verdict_on(downloads: Downloads, claim: Claim, audio: Audio, content_type: str, work: Work) -> Verdict:
+async def _verdict_on(downloads: Downloads, claim: Claim, audio: Audio, source: Source, work: Work) -> Verdict:
     """Judge; what is odd costs one more heavy request, which clears it up. Raises RingCentral's errors."""
-    verdict = judge(audio, content_type, claim.known)
+    verdict = judge(audio, source.content_type, claim.known, framed=source.framed)
     if verdict.kind != "odd":
         return verdict
     with work.waiting():

@@ -31,11 +31,15 @@ _HEADER_OFF: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """`milliseconds` is None when the bytes do not tell; `doubt` says what is odd, if anything."""
+    """`milliseconds` is None when the bytes do not tell; `doubt` says what is odd, if anything.
+
+    `missing` says that the doubt is none: some of the sound did not come, however little.
+    """
 
     container: str | None
     milliseconds: float | None
     doubt: str | None = None
+    missing: bool = False
 
 
 class Inspection:
@@ -63,28 +67,23 @@ class Inspection:
             self._frames = FrameCounter()
             self._frames.feed(bytes(self._head[: self.size]) + chunk)
 
-    def result(self) -> Audio:
-        """What was found; call it once, at the end."""
+    def result(self, *, sized: bool = True) -> Audio:
+        """What was found; call it once, at the end. `sized` says that the source told how many bytes there are."""
         if self._frames is not None:
             self._frames.finish()
-            return self._mp3(self._frames)
+            return self._mp3(self._frames, sized=sized)
         if self._head.startswith(b"RIFF"):
             return self._wav()
         return self._other()
 
-    def _mp3(self, counter: FrameCounter) -> Audio:
+    def _mp3(self, counter: FrameCounter, *, sized: bool) -> Audio:
         if counter.frames == 0:
             return Audio(None, None, "it begins like an MP3 and has no frame of one")
         header = self._header_length(counter.first_at)
         own = counter.samples_a_frame * 1000 / counter.sample_rate
         milliseconds = counter.milliseconds - (own if header is not None else 0.0)
-        if counter.stray > _STRAY:
-            return Audio("mp3", milliseconds, f"{counter.stray} bytes between its frames are no sound")
-        if header is not None and abs(header - milliseconds) > _HEADER_OFF:
-            return Audio("mp3", milliseconds, f"its header tells {_seconds(header)}, it has {_seconds(milliseconds)}")
-        if counter.cut:
-            return Audio("mp3", milliseconds, "its last frame is cut")
-        return Audio("mp3", milliseconds)
+        doubt, missing = _doubt_of_mp3(counter, header, milliseconds, sized=sized)
+        return Audio("mp3", milliseconds, doubt, missing)
 
     def _header_length(self, first_at: int) -> float | None:
         """Milliseconds that a header in the first frame tells; without one the library only guesses."""
@@ -100,7 +99,8 @@ class Inspection:
         declared = came if header.declared is None else min(header.declared, came)
         milliseconds = declared * 1000 / header.bytes_a_second
         if header.declared is not None and header.declared > came:
-            return Audio("wav", milliseconds, f"it has {came} bytes of sound, its header tells {header.declared}")
+            doubt = f"it has {came} bytes of sound, its header tells {header.declared}"
+            return Audio("wav", milliseconds, doubt, missing=True)
         return Audio("wav", milliseconds)
 
     def _other(self) -> Audio:
@@ -157,6 +157,23 @@ class Window(io.RawIOBase):
             data = b""
         self._position += len(data)
         return data
+
+
+def _doubt_of_mp3(
+    counter: FrameCounter, header: float | None, milliseconds: float, *, sized: bool
+) -> tuple[str | None, bool]:
+    """What is odd, and whether that proves sound to be missing."""
+    more = 0.0 if header is None else header - milliseconds
+    differs = f"its header tells {_seconds(header or 0.0)}, it has {_seconds(milliseconds)}"
+    if more > _HEADER_OFF:
+        return differs, True
+    if counter.cut and not sized:
+        return "its last frame is cut", True
+    if counter.stray > _STRAY:
+        return f"{counter.stray} bytes between its frames are no sound", False
+    if more < -_HEADER_OFF:
+        return differs, False
+    return ("its last frame is cut" if counter.cut else None), False
 
 
 def _seconds(milliseconds: float) -> str:

@@ -71,6 +71,16 @@ class Source:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def sized(self) -> bool:
+        """Whether it told how many bytes there are."""
+        return self._told.total is not None
+
+    @property
+    def framed(self) -> bool:
+        """Whether it tells where the audio ends: by a number of bytes or a last chunk, not by the connection's end."""
+        return self.sized or "chunked" in self._answer.headers.get("transfer-encoding", "").lower()
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes in order, whole or with an error.
 

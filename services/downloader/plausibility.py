@@ -10,7 +10,8 @@ What may be held against the length of the sound that was counted in it, best fi
 | the recording's metadata | how long the recording is, in whole seconds, for a heavy request |
 
 So the metadata is asked for on suspicion alone: of what is odd in itself, what contradicts the insights, what is longer
-than the call, and what is much shorter than the call as long as no insights tell the length.
+than the call, what is much shorter than the call as long as no insights tell the length, and then also of what ended
+with its connection, which a lost one does as well. What provably lacks sound is beyond what it can clear up.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from services.downloader.audio import Audio
 #: Milliseconds by which two tellings of one length may differ: the metadata has whole seconds, rounded or cut off, and
 #: a coder adds up to a quarter of a second.
 TOLERANCE: Final = 2000.0
+#: Milliseconds that sound which is odd in itself may lack: the half of a second that the metadata may be rounded up by,
+#: and the frame that is cut.
+_CUT: Final = 600.0
 #: Milliseconds, and the fraction of the call, that a whole recording may lack without suspicion: ringing. A wider one
 #: would let pass what is half; a narrower one would cost a second request for most calls.
 RINGING: Final = 10_000.0
@@ -53,12 +57,19 @@ class Verdict:
 GOOD: Final = Verdict("good")
 
 
-def judge(audio: Audio, content_type: str, known: Known) -> Verdict:
-    """Judge whole audio by itself and by what is known without asking."""
+def judge(audio: Audio, content_type: str, known: Known, *, framed: bool = True) -> Verdict:
+    """Judge whole audio by itself and by what is known without asking.
+
+    `framed` says that the source told where the audio ends; else only the connection ended.
+    """
     hopeless = _hopeless(audio, content_type)
     if hopeless is not None:
         return Verdict("bad", hopeless)
+    if audio.missing:
+        return Verdict("bad", audio.doubt or "some of its sound is missing")
     odd = audio.doubt or _contradiction(audio.milliseconds or 0.0, known)
+    if odd is None and not framed and known.recording_ms is None:
+        odd = f"it plays {_seconds(audio.milliseconds or 0.0)}, and ended with the connection"
     return GOOD if odd is None else Verdict("odd", odd)
 
 
@@ -80,7 +91,8 @@ def judge_by_metadata(audio: Audio, odd: Verdict, seconds: float | None) -> Verd
     length = audio.milliseconds or 0.0
     if seconds is None:
         return Verdict("bad", f"{odd.reason}; RingCentral tells no length")
-    if abs(length - seconds * 1000) <= TOLERANCE:
+    least = seconds * 1000 - (TOLERANCE if audio.doubt is None else _CUT)
+    if least <= length <= seconds * 1000 + TOLERANCE:
         return GOOD
     return Verdict("bad", f"{odd.reason}; RingCentral tells {_seconds(seconds * 1000)}")
 

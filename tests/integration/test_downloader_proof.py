@@ -49,7 +49,8 @@ async def test_insights_that_tell_the_length_save_that_request(bench: DownloadBe
 @pytest.mark.parametrize(
     ("kind", "parameters", "reason"),
     [
-        ("truncated", {}, "its last frame is cut; RingCentral tells 58.0 s"),
+        ("truncated", {}, "its last frame is cut"),
+        ("truncated", {"bytes": -6000}, "its last frame is cut"),
         ("truncated", {"bytes": WHOLE_FRAMES}, "the call took 60.0 s; RingCentral tells 58.0 s"),
         ("truncated", {"bytes": 59}, "has no frame of one"),
         ("other_audio", {"seconds": 5}, "it plays 5.0 s"),
@@ -103,6 +104,39 @@ async def test_what_is_not_whole_or_no_audio_is_not_written(
     assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
     assert any(one in row["audio_reason"] for one in reason.split("|"))
     assert bench.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("before_end", "shape", "insights_ms", "reason"),
+    [
+        (100, {}, None, "its last frame is cut"),
+        (100, {}, 58_000, "its last frame is cut"),
+        (100, {"wav": True}, None, "its header tells"),
+        (100, {"wav": True}, 58_000, "its header tells"),
+        (10 * 2160, {}, None, "and ended with the connection; RingCentral tells 58.0 s"),
+    ],
+)
+async def test_what_ends_a_little_early_with_its_connection_is_kept_aside(
+    bench: DownloadBench, before_end: int, shape: dict[str, Any], insights_ms: int | None, reason: str
+) -> None:
+    recording_id = await bench.order(insights_ms=insights_ms, **shape)
+    bench.fault("cut_unframed", after_bytes=-before_end)
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_state"] == "quarantined"
+    assert reason in row["audio_reason"]
+
+
+async def test_what_ends_with_its_connection_is_stored_once_the_metadata_tells_its_length(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("cut_unframed", after_bytes=10**9)
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_state"] == "stored"
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+    assert bench.asked("recording.get") == 1
 
 
 async def test_what_stays_implausible_is_still_kept_when_its_schedule_is_used_up(bench: DownloadBench) -> None:

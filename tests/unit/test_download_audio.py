@@ -61,7 +61,7 @@ def test_what_is_cut_is_doubted_or_is_as_much_shorter_as_bytes_are_missing(
     assert found.doubt is not None or found.milliseconds is not None
     assert found.milliseconds is None or found.milliseconds < audio.duration_ms + 1  # which is whole, cut off
     if found.container == "wav":
-        assert found.doubt is not None, "a WAV tells how long it ought to be"
+        assert found.missing, "a WAV tells how long it ought to be"
 
 
 @given(st.binary(max_size=5_000) | st.binary(max_size=2_000).map(lambda data: b"ID3\x03\0\0\0\0\0\x10" + data), cuts)
@@ -119,7 +119,19 @@ def test_the_header_of_an_mp3_is_held_against_its_frames(kind: bytes) -> None:
 
     assert inspected(headed) == Audio("mp3", audio.duration_ms)
     cut = inspected(headed[: audio.frame_bytes * 100])
-    assert cut.doubt == "its header tells 20.0 s, it has 3.6 s"
+    assert (cut.doubt, cut.missing) == ("its header tells 20.0 s, it has 3.6 s", True)
+    longer = inspected(headed + whole(audio))
+    assert (longer.doubt, longer.missing) == ("its header tells 20.0 s, it has 40.0 s", False)
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_a_last_frame_that_is_cut_is_missing_when_the_source_told_no_length(sized: bool) -> None:
+    inspection = Inspection()
+    inspection.feed(whole(mp3_of_length("1", 20_016, 40))[:-1])
+
+    found = inspection.result(sized=sized)
+
+    assert (found.doubt, found.missing) == ("its last frame is cut", not sized)
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000, 0])

@@ -53,6 +53,28 @@ def test_what_is_odd_is_said(audio: Audio, known: Known, reason: str) -> None:
     assert (verdict.kind, verdict.reason) == ("odd", reason)
 
 
+@given(lengths, st.none() | lengths)
+def test_what_provably_lacks_sound_is_bad_whatever_its_length(length: float, recording_ms: float | None) -> None:
+    audio = Audio("wav", length, "its header tells more", missing=True)
+
+    assert judge(audio, "audio/wav", Known(recording_ms, length)).kind == "bad"
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(57, "good"), (58, "bad")])
+def test_audio_that_is_cut_may_lack_what_the_metadata_rounds_and_no_second(seconds: int, kind: str) -> None:
+    audio = Audio("mp3", 57_000.0, "its last frame is cut")
+    odd = judge(audio, "audio/mpeg", Known(None, 60_000))
+
+    assert (odd.kind, judge_by_metadata(audio, odd, seconds).kind) == ("odd", kind)
+
+
+def test_what_ended_with_its_connection_is_odd_unless_the_insights_tell_its_length() -> None:
+    audio = Audio("mp3", 58_000.0)
+
+    assert judge(audio, "audio/mpeg", Known(None, 60_000), framed=False).kind == "odd"
+    assert judge(audio, "audio/mpeg", Known(58_000, 60_000), framed=False) == GOOD
+
+
 def test_metadata_that_disagrees_is_told_with_the_suspicion() -> None:
     audio = Audio("mp3", 9000.0)
     odd = judge(audio, "audio/mpeg", Known(30_000, 40_000))
