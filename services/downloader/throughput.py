@@ -26,6 +26,7 @@ class Throughput:
         self._bytes += size
         self._seconds += seconds
         if self._seconds >= self._window:
-            if self._bytes < self._least * self._seconds:
+            too_slow = self._bytes < self._least * self._seconds
+            self._bytes, self._seconds = 0, 0.0  # also for a connection that goes on with the rest.
+            if too_slow:
                 raise TooSlow
-            self._bytes, self._seconds = 0, 0.0

@@ -20,6 +20,14 @@ def test_a_trickle_is_ended_after_one_window() -> None:
         throughput.came(LEAST - 1, 1.0)
 
 
+def test_a_connection_that_goes_on_after_a_trickle_is_given_a_window_of_its_own() -> None:
+    throughput = Throughput()
+    with pytest.raises(TooSlow):
+        throughput.came(1, WINDOW)
+
+    throughput.came(LEAST, 1.0)
+
+
 def test_a_slow_but_steady_line_is_not() -> None:
     throughput = Throughput()
 
