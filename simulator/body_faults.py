@@ -78,10 +78,16 @@ async def _other_audio(visit: Visit, produce: Produce, parameters: Parameters) -
 
 
 async def _partial(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
-    """206 with the first ``bytes`` (half), although no range was asked for, as the server may (facts 5)."""
+    """206 with the first ``bytes`` (half) of what was asked for, also when that was no range, as it may be (facts 5).
+
+    ``total`` (the true one) is what it tells of the whole; "*" is allowed.
+    """
     answer = await produce()
     body = first_bytes(answer, int(parameters.get("bytes", answer.size // 2)))
-    headers = {**answer.headers, "Content-Range": f"bytes 0-{len(body) - 1}/{answer.size}"}
+    asked, _, true = answer.headers.get("Content-Range", f"bytes 0-/{answer.size}").partition("/")
+    begin = int(asked.removeprefix("bytes ").partition("-")[0])
+    told = f"bytes {begin}-{begin + len(body) - 1}/{parameters.get('total', true)}"
+    headers = {**answer.headers, "Content-Range": told}
     return await _send(visit, Answer(206, headers, len(body), lambda: iter((body,))), parameters)
 
 

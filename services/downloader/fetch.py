@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, cast
 
@@ -138,12 +139,14 @@ class Source:
         status, headers = self._answer.status_code, self._answer.headers
         if content_type_of(status, headers) != self.content_type:
             raise SourceFailed("the rest of the audio is of another type", status=status)
-        reply = reply_to_range(self._told, received, status, headers)
+        total = reply_to_range(self._told, received, status, headers)
+        reply = "anew" if total is None else "goes on"
         DOWNLOAD_RESUMES.labels(reply).inc()
         structlog.get_logger().info("download_resumed", bytes=received, reason=why, reply=reply)
-        if reply == "anew":
+        if total is None:
             self._told, self._received = told_by(status, headers), 0
             raise Anew
+        self._told = replace(self._told, total=total)
 
     async def _ask(self, headers: Mapping[str, str]) -> None:
         """Send a request; waiting for budget is no stall."""

@@ -8,7 +8,7 @@ range, others with 206 and other bytes.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from common.ringcentral.errors import SourceFailed
 
@@ -20,7 +20,7 @@ _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the first answer tells: bytes of the whole, and a strong validator, each None when there is none."""
+    """What the answers tell: bytes of the whole, and a strong validator, each None when there is none."""
 
     total: int | None
     validator: str | None
@@ -46,7 +46,7 @@ def content_type_of(status: int, headers: Mapping[str, str]) -> str:
 def told_by(status: int, headers: Mapping[str, str]) -> Told:
     """What the first answer tells; the server may answer 206 on its own (facts 5), as long as it begins at the begin.
 
-    Raises `SourceFailed` for a part from elsewhere.
+    Raises `SourceFailed` for a part from elsewhere, or of nobody knows how much.
     """
     validator = headers.get("etag", "")
     strong = validator if _STRONG.fullmatch(validator) and headers.get("accept-ranges", "").lower() != "none" else None
@@ -55,20 +55,19 @@ def told_by(status: int, headers: Mapping[str, str]) -> Told:
     return Told(length_of(headers), strong)
 
 
-def reply_to_range(told: Told, received: int, status: int, headers: Mapping[str, str]) -> Literal["goes on", "anew"]:
-    """Whether a reply goes on behind the bytes received, or is the whole from its begin.
+def reply_to_range(told: Told, received: int, status: int, headers: Mapping[str, str]) -> int | None:
+    """Bytes of the whole when a reply goes on behind the bytes received; None when it is the whole from its begin.
 
     Raises `SourceFailed` when it is neither for certain.
     """
     if status == 206:
         if headers.get("etag", told.validator) != told.validator:
             raise SourceFailed("a part of other audio was sent", status=status)
-        _part_from(received, told.total, headers)
-        return "goes on"
+        return _part_from(received, told.total, headers)
     length, changed = length_of(headers), headers.get("etag", told.validator) != told.validator
     if "content-range" in headers or (length != told.total and not changed):
         raise SourceFailed("a part was sent as if it were the whole", status=status)
-    return "anew"
+    return None
 
 
 def length_of(headers: Mapping[str, str]) -> int | None:
@@ -77,8 +76,11 @@ def length_of(headers: Mapping[str, str]) -> int | None:
     return int(told) if _LENGTH.fullmatch(told) else None
 
 
-def _part_from(begin: int, total: int | None, headers: Mapping[str, str]) -> int | None:
-    """The bytes of the whole that a part belongs to, when it begins there; raises `SourceFailed`."""
+def _part_from(begin: int, total: int | None, headers: Mapping[str, str]) -> int:
+    """The bytes of the whole that a part belongs to, when it begins there; raises `SourceFailed`.
+
+    Without them nobody could say that the part is the last.
+    """
     found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
     if found is None:
         raise SourceFailed("a part was sent without telling which", status=206)
@@ -86,6 +88,11 @@ def _part_from(begin: int, total: int | None, headers: Mapping[str, str]) -> int
     length = length_of(headers)
     if first != begin or last < first or (length is not None and length != last + 1 - first):
         raise SourceFailed("another part was sent than the one asked for", status=206)
-    if (whole is not None and last >= whole) or (total is not None and whole not in {None, total}):
+    if total is not None and whole not in {None, total}:
         raise SourceFailed("a part of something of another length was sent", status=206)
-    return total if whole is None else whole
+    known = total if whole is None else whole
+    if known is None:
+        raise SourceFailed("a part was sent without telling of how much", status=206)
+    if last >= known:
+        raise SourceFailed("a part of something of another length was sent", status=206)
+    return known

@@ -35,6 +35,32 @@ async def test_a_part_that_the_source_sends_on_its_own_is_completed(bench: Downl
     assert bench.asked() == 2
 
 
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+async def test_the_total_that_a_part_tells_is_held_against_what_comes(bench: DownloadBench) -> None:
+    recording_id = await bench.order(seconds=600)
+    bench.fault("cut", after_bytes=500_000, length=False)
+    bench.fault("partial", bytes=500_000)
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+    assert bench.asked() == 3
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+@pytest.mark.parametrize("cut_before", [True, False])
+async def test_a_part_of_nobody_knows_how_much_is_never_the_whole(bench: DownloadBench, cut_before: bool) -> None:
+    recording_id = await bench.order(seconds=600)
+    if cut_before:
+        bench.fault("cut", after_bytes=500_000, length=False)
+    bench.fault("partial", bytes=500_000, total="*")
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], bench.files()) == ("pending", {})
+    assert row["audio_reason"] == "a part was sent without telling of how much"
+
+
 @pytest.mark.parametrize("bench", [{"audio_etag": "strong", "audio_ranges": "ignored"}], indirect=True)
 async def test_a_source_that_sends_the_whole_again_is_taken_from_the_begin(bench: DownloadBench) -> None:
     recording_id = await bench.order(seconds=600)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ringcentral.errors import SourceFailed
-from services.downloader.ranges import Told, content_type_of, reply_to_range, told_by
+from services.downloader.ranges import Told, content_type_of, length_of, reply_to_range, told_by
 
 TOLD = Told(1000, '"v1"')
+UNSIZED = Told(None, '"v1"')
 
 #: Replies that a server may give to `bytes=400-`, right and wrong in every way that comes to mind, and then some.
 numbers = st.integers(min_value=-5, max_value=1100) | st.sampled_from([0, 399, 400, 401, 600, 999, 1000, 10**19])
@@ -34,23 +35,23 @@ heads = st.fixed_dictionaries(
 )
 
 
-@given(st.sampled_from([200, 206]), heads)
+@given(st.sampled_from([TOLD, UNSIZED]), st.sampled_from([200, 206]), heads)
 def test_a_reply_goes_on_only_where_we_are_and_begins_anew_only_with_the_whole(
-    status: int, headers: Mapping[str, str]
+    before: Told, status: int, headers: Mapping[str, str]
 ) -> None:
     try:
-        reply = reply_to_range(TOLD, 400, status, headers)
+        whole = reply_to_range(before, 400, status, headers)
     except SourceFailed:
         return
 
-    if reply == "goes on":
+    if whole is not None:
         assert status == 206
         unit, _, told = headers["content-range"].strip().partition(" ")
         span, _, total = told.partition("/")
         first, _, last = span.partition("-")
         assert (unit.lower(), int(first)) == ("bytes", 400)
-        assert 400 <= int(last) < 1000
-        assert total in {"1000", "*"}
+        assert 400 <= int(last) < whole
+        assert (before.total, total) in {(1000, "1000"), (1000, "*"), (None, str(whole))}
         assert headers.get("etag", '"v1"') == '"v1"'
         assert headers.get("content-length", "none") in {str(int(last) - 399)} | {
             value for value in [headers.get("content-length", "none")] if not value.isascii() or not value.isdigit()
@@ -58,13 +59,20 @@ def test_a_reply_goes_on_only_where_we_are_and_begins_anew_only_with_the_whole(
     else:
         assert status == 200
         assert "content-range" not in headers
-        assert headers.get("content-length") == "1000" or headers.get("etag", '"v1"') != '"v1"'
+        changed = headers.get("etag", '"v1"') != '"v1"'
+        assert changed or length_of(headers) == before.total
 
 
 def test_the_rest_goes_on() -> None:
     headers = {"content-range": "bytes 400-999/1000", "content-length": "600", "etag": '"v1"'}
 
-    assert reply_to_range(TOLD, 400, 206, headers) == "goes on"
+    assert reply_to_range(TOLD, 400, 206, headers) == 1000
+
+
+def test_the_total_that_a_part_tells_is_known_from_then_on() -> None:
+    assert reply_to_range(UNSIZED, 400, 206, {"content-range": "bytes 400-499/1000", "etag": '"v1"'}) == 1000
+    with pytest.raises(SourceFailed, match="of how much"):
+        reply_to_range(UNSIZED, 400, 206, {"content-range": "bytes 400-499/*", "etag": '"v1"'})
 
 
 def test_the_bytes_of_the_range_with_status_200_are_not_taken_for_the_whole() -> None:
@@ -73,7 +81,7 @@ def test_the_bytes_of_the_range_with_status_200_are_not_taken_for_the_whole() ->
 
 
 def test_the_whole_of_changed_audio_begins_anew_whatever_its_length() -> None:
-    assert reply_to_range(TOLD, 400, 200, {"content-length": "700", "etag": '"v2"'}) == "anew"
+    assert reply_to_range(TOLD, 400, 200, {"content-length": "700", "etag": '"v2"'}) is None
 
 
 def test_several_parts_at_once_are_no_part() -> None:
@@ -103,6 +111,8 @@ def test_a_part_that_nobody_asked_for_is_the_begin_of_the_whole_or_nothing() -> 
     assert told_by(206, {"content-range": "bytes 0-499/1000"}) == Told(1000, None)
     with pytest.raises(SourceFailed, match="another part"):
         told_by(206, {"content-range": "bytes 500-999/1000"})
+    with pytest.raises(SourceFailed, match="of how much"):
+        told_by(206, {"content-range": "bytes 0-99/*"})
 
 
 @pytest.mark.parametrize(
