@@ -8,7 +8,7 @@ from typing import Final
 from common.clock import Clock
 from common.database.pool import Pool
 from common.ringcentral.client import RingCentral
-from common.ringcentral.errors import SourceFailed
+from common.ringcentral.errors import Forbidden, NoBudget, SourceFailed, Throttled, pause_asked_by
 from common.ringcentral.recording import recording_seconds
 from common.storage.interface import Storage, StorageError, StoredObject
 from common.storage.object_names import recording_object_name
@@ -17,7 +17,7 @@ from common.telemetry.health import Work
 from common.telemetry.metrics import RECORDINGS_ASKED_FOR_LENGTH
 from services.downloader.audio import Audio, Inspection
 from services.downloader.claim import Claim
-from services.downloader.fetch import Anew, Source
+from services.downloader.fetch import FINISHING, Anew, Source
 from services.downloader.plausibility import Verdict, judge, judge_by_metadata
 from services.downloader.storage_gate import StorageGate
 
@@ -102,13 +102,24 @@ async def _inspected(source: Source, inspection: Inspection) -> AsyncGenerator[b
 
 
 async def _verdict_on(downloads: Downloads, claim: Claim, audio: Audio, source: Source, work: Work) -> Verdict:
-    """Judge; what is odd costs one more heavy request, which clears it up. Raises RingCentral's errors."""
+    """Judge; what is odd costs one more heavy request, which clears it up. Raises RingCentral's errors.
+
+    No budget for it is a failure of this attempt, which received all; an answer that RingCentral refuses or fails to
+    give leaves the audio in doubt, and so in quarantine.
+    """
     verdict = judge(audio, source.content_type, claim.known, framed=source.framed)
     if verdict.kind != "odd":
         return verdict
-    with work.waiting():
-        seconds = await recording_seconds(downloads.client, claim.job.source_record_id, claim.priority)
-    verdict = judge_by_metadata(audio, verdict, seconds)
+    try:
+        with work.waiting():
+            seconds = await recording_seconds(downloads.client, claim.job.source_record_id, FINISHING)
+    except (NoBudget, Throttled) as error:
+        unasked = f"{verdict.reason}; its length could not be asked: {error}"
+        raise SourceFailed(unasked, retry_after=pause_asked_by(error)) from None
+    except (Forbidden, SourceFailed) as error:
+        verdict = Verdict("bad", f"{verdict.reason}; its length could not be asked: {error}")
+    else:
+        verdict = judge_by_metadata(audio, verdict, seconds)
     RECORDINGS_ASKED_FOR_LENGTH.labels(verdict.kind).inc()
     return verdict
 

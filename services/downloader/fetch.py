@@ -12,7 +12,7 @@ import structlog
 
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
-from common.ringcentral.errors import SourceFailed
+from common.ringcentral.errors import Forbidden, NoBudget, SourceFailed, Throttled, pause_asked_by
 from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_RESUMES, DOWNLOADED_BYTES
 from services.downloader.ranges import Told, content_type_of, reply_to_range, told_by
@@ -21,6 +21,8 @@ from services.downloader.throughput import Throughput, TooSlow
 #: Times that one attempt goes on after a lost connection: a minute's budget of one user (facts 6). What breaks more
 #: often is left to the schedule, and the budget to others.
 MOST_RESUMES: Final = 10
+#: Who has spent a slot on audio goes first for the next one, or that slot is lost.
+FINISHING: Final = Priority.POLL
 #: What the body of an error begins with: JSON, HTML, XML; no audio does.
 _TEXT: Final = (b"{", b"[", b"<")
 #: White space and the byte order mark.
@@ -59,7 +61,7 @@ class Source:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._ask({})
+            await self._ask({}, self._priority)
             self.content_type = content_type_of(self._answer.status_code, self._answer.headers)
             self._told = told_by(self._answer.status_code, self._answer.headers)
         except BaseException:
@@ -129,13 +131,19 @@ class Source:
         return total is None or self._received == total
 
     async def _go_on(self, why: str) -> None:
-        """Ask for the rest; raises `Anew`, or `SourceFailed` when that cannot be done safely."""
+        """Ask for the rest; raises `Anew`, or `SourceFailed` when that cannot be done safely, or not within the budget:
+        an attempt that received bytes counts, or one that never gets through would be made for ever.
+        """
         validator, received = self._told.validator, self._received
         if validator is None or received == 0 or self._resumes == MOST_RESUMES:
             raise SourceFailed(f"the audio broke off after {received} bytes: {why}")
         self._resumes += 1
         await self._stack.aclose()
-        await self._ask({"Range": f"bytes={received}-", "If-Range": validator})
+        try:
+            await self._ask({"Range": f"bytes={received}-", "If-Range": validator}, FINISHING)
+        except (NoBudget, Throttled, Forbidden) as error:
+            broken = f"the audio broke off after {received} bytes: {why}; the rest could not be asked for: {error}"
+            raise SourceFailed(broken, retry_after=pause_asked_by(error)) from None
         status, headers = self._answer.status_code, self._answer.headers
         if content_type_of(status, headers) != self.content_type:
             raise SourceFailed("the rest of the audio is of another type", status=status)
@@ -148,8 +156,8 @@ class Source:
             raise Anew
         self._told = replace(self._told, total=total)
 
-    async def _ask(self, headers: Mapping[str, str]) -> None:
+    async def _ask(self, headers: Mapping[str, str], priority: Priority) -> None:
         """Send a request; waiting for budget is no stall."""
-        ask = ask_for(self._uri, self._priority, headers)
+        ask = ask_for(self._uri, priority, headers)
         with self._work.waiting():
             self._answer = await self._stack.enter_async_context(self._client.stream(ask))

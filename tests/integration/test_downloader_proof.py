@@ -171,11 +171,32 @@ async def test_a_failure_after_a_quarantine_takes_neither_the_file_nor_its_reaso
     assert bench.files() == {first["audio_object"]: first["audio_bytes"]}
 
 
-async def test_a_suspicion_that_cannot_be_cleared_now_writes_nothing(bench: DownloadBench) -> None:
+async def test_a_suspicion_that_is_throttled_writes_nothing_and_counts_because_the_audio_was_received(
+    bench: DownloadBench,
+) -> None:
     recording_id = await bench.order(seconds=600, recording_seconds=31)
-    bench.fault("429", endpoint="recording.get")
+    bench.fault("429", endpoint="recording.get", retry_after=90)
 
     row = await bench.take(recording_id)
 
-    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 0)
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
+    assert "its length could not be asked: RingCentral throttles" in row["audio_reason"]
+    assert row["audio_due_at"] - datetime.now(UTC) > timedelta(seconds=60)
     assert bench.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [(403, "CMN-408", "RingCentral forbids it (CMN-408)"), (500, "CMN-201", "RingCentral answered 500 (CMN-201)")],
+)
+async def test_a_suspicion_that_nobody_answers_is_kept_aside_with_both_reasons(
+    bench: DownloadBench, status: int, code: str, reason: str
+) -> None:
+    recording_id = await bench.order(seconds=600, recording_seconds=31)
+    bench.fault("status", endpoint="recording.get", status=status, code=code)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("quarantined", 1)
+    assert f"the call took 600.0 s; its length could not be asked: {reason}" in row["audio_reason"]
+    assert bench.files() == {row["audio_object"]: row["audio_bytes"]}

@@ -1,10 +1,11 @@
 """Lost connections in the middle of an audio: the download goes on, begins anew, or is left to the schedule."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.ringcentral.budget import Priority
+from common.ringcentral.budget import Budget, Grant, Group, Priority
 from services.downloader import fetch
 from services.downloader.throughput import Throughput
 from tests.integration.download_bench import DownloadBench
@@ -107,15 +108,36 @@ async def test_a_reply_to_a_range_that_may_be_anything_ends_the_attempt_and_the_
 
 
 @pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
-async def test_a_throttled_resume_is_obeyed(bench: DownloadBench) -> None:
+async def test_a_throttled_resume_is_obeyed_and_counts_because_bytes_were_received(bench: DownloadBench) -> None:
     recording_id = await bench.order()
     bench.fault("cut")
     bench.fault("429", retry_after=90)
 
     row = await bench.take(recording_id)
 
-    assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 0, {})
+    assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 1, {})
+    assert "the rest could not be asked for: RingCentral throttles" in row["audio_reason"]
     assert row["audio_due_at"] - datetime.now(UTC) > timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+async def test_a_resume_goes_before_all_others(bench: DownloadBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording_id = await bench.order(seconds=600, recording_seconds=31)
+    bench.fault("cut")
+    priorities: list[tuple[Group, Priority]] = []
+    take = Budget.take
+
+    async def noted(budget: Budget, owners: Sequence[str], group: Group, priority: Priority, **others: float) -> Grant:
+        priorities.append((group, priority))
+        return await take(budget, owners, group, priority, **others)
+
+    monkeypatch.setattr(Budget, "take", noted)
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_state"] == "stored"
+    first, *others = [priority for group, priority in priorities if group is Group.HEAVY]
+    assert (first, others) == (Priority.LIVE, [Priority.POLL] * 2)  # the rest, and the metadata.
 
 
 async def test_a_source_that_trickles_is_left(bench: DownloadBench, monkeypatch: pytest.MonkeyPatch) -> None:
