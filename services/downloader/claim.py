@@ -41,8 +41,9 @@ class Claim:
     audio_object: str | None
     audio_upload_id: str | None
     attempts: int
-    #: Why there is no audio yet, as far as it was tried.
+    #: Why there is no audio yet, as far as it was tried; or why what there is, is in quarantine.
     reason: str | None
+    quarantined: bool
     started_at: datetime
     priority: Priority
     known: Known
@@ -156,6 +157,7 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
         audio_upload_id=row["audio_upload_id"],
         attempts=row["audio_attempts"],
         reason=row["audio_reason"],
+        quarantined=row["audio_state"] == "quarantined",
         started_at=row["started_at"] or row["first_seen_at"],
         priority=Priority(row["audio_priority"]),
         known=Known(recording_ms=row["recording_ms"], call_ms=row["call_ms"]),

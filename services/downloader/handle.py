@@ -154,7 +154,7 @@ async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | R
         await _record_failure(downloads, claim, "source_failed", error, str(error))
         return
     attempts, reason, age = claim.attempts + 1, str(error), claim.age
-    step = next_step_when_missing(attempts, age, before_as_well=claim.reason == reason)
+    step = next_step_when_missing(attempts, age, before_as_well=claim.quarantined or claim.reason == reason)
     if step is None or isinstance(error, Rejected):
         await claim.give_up(why_unavailable(age, reason), "unavailable")
         _tell_failure(error, reason, attempts, None)

@@ -16,7 +16,8 @@
 
 Uncounted, so that no wait ends in `failed`: throttled (when RingCentral says), no budget, a credential, permission or
 host that a person must mend, and a storage that is away. Nothing there more than a day after the call is asked for once
-more, hours later, and is `unavailable` then; at once when the call is older than RingCentral keeps anything.
+more, hours later, and is `unavailable` then; at once when the call is older than RingCentral keeps anything, when all
+was tried, or when something is kept in quarantine, where it stays.
 
 RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts 9).
 """
@@ -96,11 +97,12 @@ def next_step(kind: Kind, attempts: int) -> timedelta | None:
 def next_step_when_missing(attempts: int, age: timedelta, *, before_as_well: bool) -> timedelta | None:
     """The same when RingCentral has nothing there, `age` after the call's end; None when it will never be there.
 
-    `before_as_well` says that the attempt before found nothing either.
+    `before_as_well` says that the attempt before found nothing either, or that what there was is kept.
     """
-    if age > _KEPT or (age > _READY_WITHIN and before_as_well):
-        return None
-    return _ONCE_MORE if age > _READY_WITHIN else next_step("not_ready", attempts)
+    step = next_step("not_ready", attempts)
+    if age <= _READY_WITHIN:
+        return step
+    return None if age > _KEPT or before_as_well or step is None else _ONCE_MORE
 
 
 def why_unavailable(age: timedelta, reason: str) -> str:

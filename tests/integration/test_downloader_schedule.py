@@ -20,6 +20,19 @@ async def test_what_is_gone_long_after_the_call_is_unavailable_after_a_second_lo
     assert "CMN-102), 4 d 23 h after the call: it was deleted, or never made" in second["audio_reason"]
 
 
+async def test_what_is_gone_while_a_bad_file_of_it_is_kept_is_not_asked_for_again(bench: DownloadBench) -> None:
+    recording_id = await bench.order(began=timedelta(days=5))
+    bench.fault("truncated")
+    bench.fault("not_ready")
+
+    first = await bench.take(recording_id)
+    second = await bench.take_again(recording_id)
+
+    assert (first["audio_state"], second["audio_state"]) == ("quarantined", "quarantined")
+    assert (second["audio_reason"], second["audio_due_at"]) == (first["audio_reason"], None)
+    assert bench.files() == {first["audio_object"]: first["audio_bytes"]}
+
+
 async def test_what_is_older_than_all_retention_is_unavailable_at_once(bench: DownloadBench) -> None:
     recording_id = await bench.order(began=timedelta(days=100))
     bench.fault("not_ready")

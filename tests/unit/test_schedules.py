@@ -56,6 +56,10 @@ def test_what_is_missing_although_other_things_went_wrong_before_is_asked_for_on
     assert next_step_when_missing(9, timedelta(days=3), before_as_well=False) == timedelta(hours=6)
 
 
+def test_what_is_missing_long_after_the_call_is_given_up_when_all_was_tried_whatever_came_between() -> None:
+    assert next_step_when_missing(11, timedelta(days=3), before_as_well=False) is None
+
+
 def test_what_is_missing_after_all_retention_costs_one_request() -> None:
     ancient = timedelta(days=120)
 

@@ -139,8 +139,8 @@ SET audio_claim = $4, audio_claimed_until = clock_timestamp() + make_interval(se
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
     AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $6
     AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
-RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, audio_reason, started_at, first_seen_at,
-    audio_priority,
+RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, audio_reason, audio_state, started_at,
+    first_seen_at, audio_priority,
     -- How long the insights say that the recording is, and the call log that the call took.
     (insights_facts #>> '{duration_ms,1}')::double precision AS recording_ms,
     (call_log_facts #>> '{duration_ms,1}')::double precision AS call_ms;
