@@ -1,8 +1,8 @@
 """One attempt: fetch, inspect on the way, prove, store, look."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
 from typing import Final
 
 from common.clock import Clock
@@ -18,6 +18,7 @@ from common.telemetry.metrics import RECORDINGS_ASKED_FOR_LENGTH
 from services.downloader.audio import Audio, Inspection
 from services.downloader.claim import Claim
 from services.downloader.fetch import FINISHING, Anew, Source
+from services.downloader.permission_gate import PermissionGate
 from services.downloader.plausibility import Verdict, judge, judge_by_metadata
 from services.downloader.storage_gate import StorageGate
 
@@ -35,6 +36,7 @@ class Downloads:
     clock: Clock
     gate: StorageGate
     verify_after_store: bool = False
+    permission: PermissionGate = field(default_factory=PermissionGate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +52,23 @@ class Arrived:
 async def attempt(downloads: Downloads, claim: Claim, work: Work) -> Arrived:
     """Bring the audio into the storage, whole; whether it is plausible is in the verdict.
 
-    Raises RingCentral's errors, `StorageError`, `StorageAway` and `ClaimLost`; nothing is written then.
+    Raises RingCentral's errors, `StorageError`, `StorageAway`, `PermissionMissing` and `ClaimLost`; nothing is written
+    then.
     """
     try:
-        async with claim.held(ATTEMPT_DEADLINE):
+        async with claim.held(ATTEMPT_DEADLINE), AsyncExitStack() as stack:
             await downloads.gate.pass_through()
             if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
                 await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
-            async with Source(downloads.client, claim.audio_content_uri, claim.priority, work) as source:
-                name = await claim.fix_object(_name_for(claim, source.content_type))
-                while True:
-                    try:
-                        return await _transfer(downloads, claim, source, name, work)
-                    except Anew:
-                        continue
+            source = Source(downloads.client, claim.audio_content_uri, claim.priority, work)
+            with downloads.permission.passing():
+                await stack.enter_async_context(source)
+            name = await claim.fix_object(_name_for(claim, source.content_type))
+            while True:
+                try:
+                    return await _transfer(downloads, claim, source, name, work)
+                except Anew:
+                    continue
     except TimeoutError:
         raise SourceFailed("the attempt took longer than 15 minutes") from None
 

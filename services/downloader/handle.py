@@ -30,6 +30,7 @@ from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
 from services.downloader.attempt import Arrived, Downloads, attempt
 from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
+from services.downloader.permission_gate import PermissionMissing
 from services.downloader.schedule import Kind, next_step, next_step_when_missing, why_unavailable
 from services.downloader.storage_gate import StorageAway
 
@@ -42,8 +43,10 @@ _POSTPONED: Final[dict[type[Exception], timedelta]] = {
     CredentialRefused: timedelta(minutes=1),
     Unauthenticated: timedelta(minutes=1),
     Forbidden: timedelta(hours=1),
+    PermissionMissing: timedelta(hours=1),
     ForeignHost: timedelta(hours=1),
 }
+_UNCOUNTED: Final[tuple[type[Exception], ...]] = (Throttled, *_POSTPONED)
 #: Seconds to say on the row that work is handed back while the process stops.
 _HAND_BACK_WITHIN: Final = 3.0
 
@@ -106,7 +109,7 @@ async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
     started = time.monotonic()
     try:
         arrived = await attempt(downloads, claim, work)
-    except (NoBudget, Throttled, StorageAway, CredentialRefused, Unauthenticated, Forbidden, ForeignHost) as reason:
+    except _UNCOUNTED as reason:
         await _postpone(downloads, claim, reason)
     except (Missing, Rejected) as reason:
         await _record_refusal(downloads, claim, reason)

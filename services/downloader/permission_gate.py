@@ -1,0 +1,59 @@
+"""The gate for a permission: after RingCentral has named one that is missing, it is asked for audio once an hour.
+
+Each refusal costs a heavy request, of ten a minute, and a thousand rows would each ask hourly until a person grants it.
+A refusal that names no permission may be that of one recording, and shuts nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from common.ringcentral.errors import Forbidden
+
+#: Seconds between two probes of one process, as a row that was refused waits: a person must act meanwhile.
+_PROBE_EVERY: Final = 3600.0
+
+
+class PermissionMissing(Exception):
+    """RingCentral was not asked, because it refuses everything alike just now; the sentence is that of its refusal."""
+
+
+class PermissionGate:
+    """One for each process."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._again_at = 0.0
+        self._probing = False
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Around a request for audio, which is the probe when its time has come; raises `PermissionMissing`."""
+        if self._reason is None:
+            with self._learning():
+                yield
+            return
+        if self._probing or time.monotonic() < self._again_at:
+            raise PermissionMissing(self._reason)
+        self._probing = True  # one alone; any other end than an answer leaves the probe to the next.
+        try:
+            with self._learning():
+                yield
+        finally:
+            self._probing = False
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        try:
+            yield
+        except Forbidden as error:
+            if error.permission or not error.of_user:
+                self._reason, self._again_at = str(error), time.monotonic() + _PROBE_EVERY
+                structlog.get_logger().warning("permission_missing", reason=self._reason)
+            raise
+        if self._reason is not None:
+            self._reason = None
+            structlog.get_logger().info("permission_granted")
