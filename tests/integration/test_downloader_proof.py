@@ -171,6 +171,18 @@ async def test_a_failure_after_a_quarantine_takes_neither_the_file_nor_its_reaso
     assert bench.files() == {first["audio_object"]: first["audio_bytes"]}
 
 
+async def test_what_is_handed_back_from_quarantine_keeps_its_reason(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("truncated")
+    bench.fault("429")
+
+    first = await bench.take(recording_id)
+    throttled = await bench.take_again(recording_id)
+
+    assert (throttled["audio_state"], throttled["audio_attempts"]) == ("quarantined", 1)
+    assert throttled["audio_reason"] == first["audio_reason"]
+
+
 async def test_a_suspicion_that_is_throttled_writes_nothing_and_counts_because_the_audio_was_received(
     bench: DownloadBench,
 ) -> None:

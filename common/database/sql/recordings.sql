@@ -224,9 +224,10 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim 
 RETURNING source_record_id;
 
 -- name: hand_back
--- An attempt did not take place (no budget, or stopping): due again, uncounted.
+-- An attempt did not take place (no budget, or stopping): due again, uncounted. What is quarantined keeps its own reason.
 UPDATE recordings
-SET audio_due_at = $5, audio_reason = coalesce($6, audio_reason), audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL
+SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL,
+    audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE coalesce($6, audio_reason) END
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
