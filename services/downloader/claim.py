@@ -134,6 +134,9 @@ class Claim:
             except DatabaseAway as error:
                 structlog.get_logger().warning("claim_not_renewed", error=str(error))
                 self.lost = loop.time() > dead_at
+            except Exception:  # noqa: BLE001 - whatever it is, a claim that nobody renews is lost, and must be known to be.
+                structlog.get_logger().exception("claim_keeper_failed")
+                self.lost = True
         with contextlib.suppress(RuntimeError):  # the block has ended meanwhile
             scope.reschedule(loop.time())
 

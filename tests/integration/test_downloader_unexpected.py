@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from common.amqp.consumer import Consumption, consume
 from common.amqp.dead_letter_reading import look_through
@@ -26,7 +27,7 @@ from common.telemetry.health import Health, Work
 from private_servers.rabbitmq import RabbitMQ
 from services.downloader import claim
 from services.downloader.attempt import Downloads
-from services.downloader.claim import count_unclaimed_failure, take_claim
+from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
 from services.downloader.handle import handle
 from services.downloader.schedule import STEPS
 from services.downloader.storage_gate import StorageGate
@@ -113,6 +114,24 @@ async def test_a_claim_that_fails_right_after_it_was_taken_is_given_up(
     row = await the_row(pool)
     assert (row["audio_attempts"], row["audio_reason"]) == (1, "unexpected TypeError")
     assert (row["audio_claim"], row["audio_claimed_until"]) == (None, None)
+
+
+async def test_a_renewal_that_fails_in_a_way_that_nobody_expects_is_told_and_loses_the_claim(
+    pool: Pool, job: DownloadRecording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(_claim: Claim) -> None:
+        raise TypeError
+
+    taken = await take_claim(pool, CLOCK, job, uuid.uuid4())
+    assert taken is not None
+    monkeypatch.setattr(Claim, "check", unreadable)
+    monkeypatch.setattr(claim, "RENEW_EVERY", 0.0)
+
+    with capture_logs() as logs, pytest.raises(ClaimLost):
+        async with taken.held(600):
+            await asyncio.Event().wait()
+
+    assert [line["event"] for line in logs] == ["claim_keeper_failed"]
 
 
 async def test_the_last_step_that_fails_so_is_the_end(downloads: Downloads, pool: Pool, job: DownloadRecording) -> None:
