@@ -1,10 +1,13 @@
-"""What one downloader among the replicas does beside downloads: what storage needs to rebuild the rows by itself."""
+"""What one downloader among the replicas does beside downloads: what storage needs to rebuild the rows by itself, and
+the end of uploads that were left open.
+"""
 
 import asyncio
+import math
+import time
 from datetime import timedelta
 from typing import Final
 
-import asyncpg
 import structlog
 
 from common.clock import Clock
@@ -12,6 +15,7 @@ from common.database.leases import Lease
 from common.database.pool import DatabaseAway, Pool
 from common.storage.interface import Storage, StorageError
 from services.downloader.journal_archive import archive_piece, forget_day
+from services.downloader.left_uploads import EVERY, abort_left_uploads
 from services.downloader.sidecars import AT_ONCE, write_sidecars
 
 #: Seconds that the right to do this holds: longer than any one step, a piece of the journal on a slow line included.
@@ -29,16 +33,19 @@ async def keep_house(
 
     What fails is tried again at the next look, and never disturbs the downloads.
     """
-    lease = Lease(f"housekeeping of {account_id}")
+    lease, swept_at = Lease(f"housekeeping of {account_id}"), -math.inf
     try:
         while True:
             more = False
             try:
                 if await lease.hold(pool, _HOLDS) is not None:
                     more = await _once(pool, storage, clock, journal_keep)
+                    if not more and time.monotonic() - swept_at >= EVERY:
+                        await abort_left_uploads(pool, storage, account_id)
+                        swept_at = time.monotonic()
             except (StorageError, DatabaseAway) as error:
                 structlog.get_logger().warning("housekeeping_waited", reason=str(error))
-            except asyncpg.PostgresError:
+            except Exception:  # noqa: BLE001 - nobody waits for this task: it would end for good, and nobody would know.
                 structlog.get_logger().exception("housekeeping_failed")
             if not more:
                 await asyncio.sleep(LOOK_EVERY)

@@ -1,0 +1,32 @@
+"""Uploads that nobody would abort: those of recordings that are not tried again, whose last attempt left one open."""
+
+from typing import Final
+
+import structlog
+
+from common.database.pool import Pool
+from common.database.statements import statements
+from common.storage.interface import Storage
+
+#: Seconds between two looks: they are rare, and cost only room in the storage.
+EVERY: Final = 3600.0
+
+
+async def abort_left_uploads(pool: Pool, storage: Storage, account_id: str) -> int:
+    """Abort them all, and return of how many recordings. May run twice.
+
+    Raises `StorageError` and `DatabaseAway`; what is left then is found again.
+    """
+    sql, aborted = statements("left_uploads"), 0
+    for row in await pool.fetch(sql["due"], account_id):
+        key = (account_id, row["domain"], row["source_record_id"])
+        async with pool.transaction() as connection:  # it holds the row, so that no upload is begun meanwhile.
+            left = await connection.fetchrow(sql["lock"], *key)
+            if left is None:
+                continue
+            await storage.abort_left(left["audio_object"], left["audio_upload_id"])
+            await connection.execute(sql["aborted"], *key)
+        aborted += 1
+    if aborted:
+        structlog.get_logger().info("left_uploads_aborted", recordings=aborted)
+    return aborted
