@@ -13,12 +13,10 @@ import asyncpg
 from common.clock import Clock
 from common.database.pool import Pool
 from common.database.statements import statements
+from common.settings import RetentionSettings
 from common.storage.interface import Storage, StorageError, StoredObject
 from common.storage.read_back import difference, read_back
 
-#: How long RingCentral keeps recordings, for most accounts; where it keeps them shorter, fetching again fails with the
-#: reason on the row.
-RETENTION: Final = timedelta(days=90)
 #: Objects read at a time: enough to hide the way to a far storage, few enough to be a small load on it.
 _STREAMS: Final = 4
 #: Rows read from the database at a time.
@@ -108,6 +106,7 @@ class Verification:
     pace: Pace
     tell: Callable[[Result], None]
     dry: bool = False
+    retention: RetentionSettings = field(default_factory=lambda: RetentionSettings.model_validate({}))
     _faults: int = 0
 
     async def run(self) -> Result:
@@ -193,10 +192,9 @@ class Verification:
             result.differences.append(await self._record_difference(row, wrong, is_there=found is not None))
 
     async def _record_difference(self, row: asyncpg.Record, wrong: str, *, is_there: bool) -> Difference:
-        now = self.clock.now()
-        state, reason = state_after(
-            wrong, is_there=is_there, obtainable=bool(row["audio_content_uri"]) and row["began_at"] > now - RETENTION
-        )
+        now, kept = self.clock.now(), self.retention.longest_kept
+        obtainable = bool(row["audio_content_uri"]) and row["began_at"] > now - kept
+        state, reason = state_after(wrong, is_there=is_there, obtainable=obtainable, kept=kept)
         await self._record("differs", row, state, reason, now if state == "pending" else None, now)
         return Difference(row["domain"], row["source_record_id"], row["audio_object"], reason, state)
 
@@ -211,9 +209,9 @@ class Verification:
         return await self.pool.fetch(statements("verification")[statement], *selected, *values)
 
 
-def state_after(wrong: str, *, is_there: bool, obtainable: bool) -> tuple[str, str]:
+def state_after(wrong: str, *, is_there: bool, obtainable: bool, kept: timedelta) -> tuple[str, str]:
     """The state and reason of a row whose object differs: fetched again where that can be, else said for good."""
     if obtainable:
         return "pending", f"{wrong}; it is fetched again"
-    reason = f"{wrong}, and RingCentral keeps recordings for {RETENTION.days} days only"
+    reason = f"{wrong}, and RingCentral keeps recordings for {kept.days} days only"
     return ("quarantined" if is_there else "unavailable"), reason

@@ -16,7 +16,7 @@ from cli.times import time_of_option
 from cli.verification import NoneThereError, Pace, Result, Selection, Verification
 from common.clock import SystemClock
 from common.database.pool import Pool
-from common.settings import AccountSettings, DatabaseSettings, SettingsError, StorageSettings
+from common.settings import AccountSettings, DatabaseSettings, RetentionSettings, SettingsError, StorageSettings
 from common.storage.from_settings import storage_of
 from common.storage.interface import StorageError
 
@@ -30,7 +30,7 @@ _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
 _MB: Final = 1_000_000
 
 
-class VerifySettings(DatabaseSettings, AccountSettings, StorageSettings):
+class VerifySettings(DatabaseSettings, AccountSettings, StorageSettings, RetentionSettings):
     """What the command needs."""
 
 
@@ -63,7 +63,7 @@ def verify(
         selection = Selection(settings.rc_account_id, min(looked_at_before, began), stored_since, sample)
         with _bar() as tell:
             async with storage_of(settings) as storage:
-                verification = Verification(pool, storage, clock, selection, pace, tell, dry_run)
+                verification = Verification(pool, storage, clock, selection, pace, tell, dry_run, settings)
                 if not all_missing:
                     await verification.check_that_some_are_there()
                 return await verification.run()

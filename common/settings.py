@@ -5,6 +5,7 @@ fault, names the variable, and never repeats a value.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -130,6 +131,11 @@ class RetentionSettings(Settings):
     retention_automatic_cap: Count = Field(100_000, description="automatic recordings that an account keeps at most")
     retention_on_demand_days: Days = Field(90.0, description="days that on-demand recordings are kept")
     retention_on_demand_cap: Count = Field(200, description="on-demand recordings that an account keeps at most")
+
+    @property
+    def longest_kept(self) -> timedelta:
+        """How long any recording is kept at most."""
+        return timedelta(days=max(self.retention_automatic_days, self.retention_on_demand_days))
 
 
 class WebhookTokenSettings(Settings):

@@ -10,6 +10,7 @@ from common.database.pool import Pool
 from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import Forbidden, NoBudget, SourceFailed, Throttled, pause_asked_by
 from common.ringcentral.recording import recording_seconds
+from common.settings import RetentionSettings
 from common.storage.interface import Storage, StorageError, StoredObject
 from common.storage.object_names import recording_object_name
 from common.storage.read_back import check_read_back
@@ -36,6 +37,7 @@ class Downloads:
     clock: Clock
     gate: StorageGate
     verify_after_store: bool = False
+    retention: RetentionSettings = field(default_factory=lambda: RetentionSettings.model_validate({}))
     permission: PermissionGate = field(default_factory=PermissionGate)
 
 

@@ -157,9 +157,10 @@ async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | R
         await _record_failure(downloads, claim, "source_failed", error, str(error))
         return
     attempts, reason, age = claim.attempts + 1, str(error), claim.age
-    step = next_step_when_missing(attempts, age, before_as_well=claim.quarantined or claim.reason == reason)
+    kept, before_as_well = downloads.retention.longest_kept, claim.quarantined or claim.reason == reason
+    step = next_step_when_missing(attempts, age, kept, before_as_well=before_as_well)
     if step is None or isinstance(error, Rejected):
-        await claim.give_up(why_unavailable(age, reason), "unavailable")
+        await claim.give_up(why_unavailable(age, kept, reason), "unavailable")
         _tell_failure(error, reason, attempts, None)
     else:
         await claim.retry_later(reason, downloads.clock.now() + step)

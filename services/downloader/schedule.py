@@ -84,8 +84,8 @@ STEPS: Final[dict[Kind, tuple[int, ...]]] = {
 _READY_WITHIN: Final = timedelta(days=1)
 #: Until what is not there by then is asked for the last time: long enough for a hitch of theirs to pass.
 _ONCE_MORE: Final = timedelta(hours=6)
-#: RingCentral keeps no recording longer than that after the call (facts 5); a day more, for its clean-up.
-_KEPT: Final = timedelta(days=91)
+#: After what RingCentral keeps is over: for its clean-up.
+_CLEANED_UP: Final = timedelta(days=1)
 
 
 def next_step(kind: Kind, attempts: int) -> timedelta | None:
@@ -94,19 +94,21 @@ def next_step(kind: Kind, attempts: int) -> timedelta | None:
     return timedelta(seconds=steps[attempts - 1]) if attempts <= len(steps) else None
 
 
-def next_step_when_missing(attempts: int, age: timedelta, *, before_as_well: bool) -> timedelta | None:
+def next_step_when_missing(attempts: int, age: timedelta, kept: timedelta, *, before_as_well: bool) -> timedelta | None:
     """The same when RingCentral has nothing there, `age` after the call's end; None when it will never be there.
+
+    RingCentral keeps recordings for as long as `kept`.
 
     `before_as_well` says that the attempt before found nothing either, or that what there was is kept.
     """
     step = next_step("not_ready", attempts)
     if age <= _READY_WITHIN:
         return step
-    return None if age > _KEPT or before_as_well or step is None else _ONCE_MORE
+    return None if age > kept + _CLEANED_UP or before_as_well or step is None else _ONCE_MORE
 
 
-def why_unavailable(age: timedelta, reason: str) -> str:
+def why_unavailable(age: timedelta, kept: timedelta, reason: str) -> str:
     """The sentence for a recording that will never be there."""
-    if age > _KEPT:
-        return f"{reason}: the call is older than the 90 days that RingCentral keeps recordings"
+    if age > kept + _CLEANED_UP:
+        return f"{reason}: the call is older than the {kept.days} days that RingCentral keeps recordings"
     return f"{reason}, {age.days} d {age.seconds // _HOUR} h after the call: it was deleted, or never made"

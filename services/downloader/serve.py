@@ -23,6 +23,7 @@ from common.settings import (
     BrokerSettings,
     DatabaseSettings,
     ProcessSettings,
+    RetentionSettings,
     RingCentralSettings,
     StorageSettings,
 )
@@ -37,7 +38,9 @@ from services.downloader.housekeeping import keep_house
 from services.downloader.storage_gate import StorageGate
 
 
-class DownloaderSettings(ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, StorageSettings):
+class DownloaderSettings(
+    ProcessSettings, DatabaseSettings, BrokerSettings, RingCentralSettings, StorageSettings, RetentionSettings
+):
     """What the downloader needs."""
 
     download_concurrency: int = Field(4, ge=1, le=64, description="audio streams at a time in this process")
@@ -63,7 +66,7 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
         if not await wait_for_schema(pool, health, stop) or not await wait_for_account(client, health, stop):
             return
         await make_due_what_is_allowed_now(pool, clock, settings.rc_account_id, settings.rc_media_hosts)
-        downloads = Downloads(pool, client, storage, clock, StorageGate(storage), settings.verify_after_store)
+        downloads = Downloads(pool, client, storage, clock, StorageGate(storage), settings.verify_after_store, settings)
         consumption = Consumption(
             kind=DownloadRecording,
             handle=partial(handle, downloads),

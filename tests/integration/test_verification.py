@@ -11,6 +11,7 @@ import pytest
 
 from cli.verification import NoneThereError, Pace, Result, Selection, Verification
 from common.database.pool import Pool
+from common.settings import RetentionSettings
 from common.storage.interface import Storage
 from common.storage.open import open_storage
 
@@ -145,6 +146,17 @@ async def test_what_differs_and_cannot_be_had_again_says_so_for_good(
     row = await archive.row("one")
     assert (row["audio_state"], row["audio_due_at"]) == (state, None)
     assert row["audio_reason"].endswith("fetched again") is False
+
+
+async def test_where_another_plan_keeps_recordings_longer_they_are_fetched_again(archive: Archive) -> None:
+    await archive.store("one", age=timedelta(days=91))
+    archive.lose("one")
+    verification = archive.verification()
+    verification.retention = RetentionSettings.model_validate({"RETENTION_AUTOMATIC_DAYS": "365"})
+
+    await verification.run()
+
+    assert (await archive.row("one"))["audio_state"] == "pending"
 
 
 async def test_a_broken_off_run_goes_on_where_it_was(archive: Archive) -> None:

@@ -12,6 +12,8 @@ from services.poller.missed_calls import STEPS as LOOKS
 from services.poller.missed_calls import next_look
 from services.poller.pace import SHARE, next_pause, shortest_pause
 
+KEPT = timedelta(days=90)
+
 
 def test_the_schedule_begins_in_seconds_and_goes_on_for_days() -> None:
     for kind, steps in STEPS.items():
@@ -37,34 +39,42 @@ def test_the_schedule_ends() -> None:
 def test_what_is_not_ready_soon_after_the_call_is_asked_for_on_its_schedule() -> None:
     young = timedelta(minutes=10)
 
-    assert next_step_when_missing(1, young, before_as_well=False) == timedelta(seconds=30)
-    assert next_step_when_missing(2, young, before_as_well=True) == timedelta(minutes=1)
-    assert next_step_when_missing(11, young, before_as_well=True) is None
+    assert next_step_when_missing(1, young, KEPT, before_as_well=False) == timedelta(seconds=30)
+    assert next_step_when_missing(2, young, KEPT, before_as_well=True) == timedelta(minutes=1)
+    assert next_step_when_missing(11, young, KEPT, before_as_well=True) is None
 
 
 def test_what_is_missing_long_after_the_call_costs_two_requests() -> None:
     old = timedelta(days=3)
 
-    assert next_step_when_missing(1, old, before_as_well=False) == timedelta(hours=6)
-    assert next_step_when_missing(2, old, before_as_well=True) is None
+    assert next_step_when_missing(1, old, KEPT, before_as_well=False) == timedelta(hours=6)
+    assert next_step_when_missing(2, old, KEPT, before_as_well=True) is None
     assert (
-        why_unavailable(old, "nothing there") == "nothing there, 3 d 0 h after the call: it was deleted, or never made"
+        why_unavailable(old, KEPT, "nothing there")
+        == "nothing there, 3 d 0 h after the call: it was deleted, or never made"
     )
 
 
 def test_what_is_missing_although_other_things_went_wrong_before_is_asked_for_once_more() -> None:
-    assert next_step_when_missing(9, timedelta(days=3), before_as_well=False) == timedelta(hours=6)
+    assert next_step_when_missing(9, timedelta(days=3), KEPT, before_as_well=False) == timedelta(hours=6)
 
 
 def test_what_is_missing_long_after_the_call_is_given_up_when_all_was_tried_whatever_came_between() -> None:
-    assert next_step_when_missing(11, timedelta(days=3), before_as_well=False) is None
+    assert next_step_when_missing(11, timedelta(days=3), KEPT, before_as_well=False) is None
 
 
 def test_what_is_missing_after_all_retention_costs_one_request() -> None:
     ancient = timedelta(days=120)
 
-    assert next_step_when_missing(1, ancient, before_as_well=False) is None
-    assert "90 days" in why_unavailable(ancient, "nothing there")
+    assert next_step_when_missing(1, ancient, KEPT, before_as_well=False) is None
+    assert "90 days" in why_unavailable(ancient, KEPT, "nothing there")
+
+
+def test_another_plan_keeps_recordings_for_another_time() -> None:
+    age, kept = timedelta(days=40), timedelta(days=30)
+
+    assert next_step_when_missing(1, age, kept, before_as_well=False) is None
+    assert "older than the 30 days" in why_unavailable(age, kept, "nothing there")
 
 
 @given(st.floats(min_value=0.001, max_value=1000))
