@@ -13,6 +13,10 @@ class StorageError(Exception):
     """The storage failed or refused; the sentence says what and where, never with credentials."""
 
 
+class ObjectTooLarge(StorageError):
+    """The storage works, and takes no object of this size: a person must raise its limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """What `put` wrote: the number of bytes and their sha256 in hex, both counted on the way through."""

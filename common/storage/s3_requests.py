@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, SSLError
 
-from common.storage.interface import StorageError
+from common.storage.interface import ObjectTooLarge, StorageError
 from common.storage.s3_refusals import refusal
 
 #: Seconds for one request with its retries. aiohttp's own limits do not cover a server that stops reading the body;
@@ -28,7 +28,7 @@ class NotThereError(RefusedError):
     """404 for an object or an upload, not for the bucket; callers turn it into what it means to them."""
 
 
-class TooLargeError(RefusedError):
+class TooLargeError(RefusedError, ObjectTooLarge):
     """The server takes no object of this size."""
 
 

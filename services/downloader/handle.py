@@ -25,7 +25,7 @@ from common.ringcentral.errors import (
     Unauthenticated,
     pause_asked_by,
 )
-from common.storage.interface import StorageError
+from common.storage.interface import ObjectTooLarge, StorageError
 from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
 from services.downloader.attempt import Arrived, Downloads, attempt
@@ -116,8 +116,7 @@ async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
     except RingCentralError as reason:
         await _record_failure(downloads, claim, "source_failed", reason, str(reason))
     except StorageError as reason:
-        downloads.gate.close(str(reason))
-        await _record_failure(downloads, claim, "storage_failed", reason, str(reason))
+        await _record_storage_failure(downloads, claim, reason)
     except (ClaimLost, DatabaseAway):
         raise
     except Exception as error:
@@ -165,6 +164,14 @@ async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | R
     else:
         await claim.retry_later(reason, downloads.clock.now() + step)
         _tell_failure(error, reason, attempts, step)
+
+
+async def _record_storage_failure(downloads: Downloads, claim: Claim, error: StorageError) -> None:
+    """A storage that finds one recording too large works: it takes all others."""
+    too_large = isinstance(error, ObjectTooLarge)
+    if not too_large:
+        downloads.gate.close(str(error))
+    await _record_failure(downloads, claim, "too_large" if too_large else "storage_failed", error, str(error))
 
 
 async def _record_failure(downloads: Downloads, claim: Claim, kind: Kind, error: Exception, reason: str) -> None:

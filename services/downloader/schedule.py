@@ -14,6 +14,8 @@
 | 11 | 24 h | 24 h | 24 h | 24 h |
 | then | `unavailable` | `failed` | stays `quarantined` | `failed` |
 
+What our storage finds too large is tried each day for ten days: a person must raise its limit, and others go on.
+
 Uncounted, so that no wait ends in `failed`: throttled (when RingCentral says), no budget, a credential, permission or
 host that a person must mend, and a storage that is away. Nothing there more than a day after the call is asked for once
 more, hours later, and is `unavailable` then; at once when the call is older than RingCentral keeps anything, when all
@@ -25,7 +27,7 @@ RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts
 from datetime import timedelta
 from typing import Final, Literal
 
-Kind = Literal["not_ready", "source_failed", "implausible", "storage_failed"]
+Kind = Literal["not_ready", "source_failed", "implausible", "storage_failed", "too_large"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -79,6 +81,7 @@ STEPS: Final[dict[Kind, tuple[int, ...]]] = {
         12 * _HOUR,
         24 * _HOUR,
     ),
+    "too_large": (24 * _HOUR,) * 10,
 }
 #: After the call; most audio is ready within minutes, so what is not there by then was deleted, or never made.
 _READY_WITHIN: Final = timedelta(days=1)

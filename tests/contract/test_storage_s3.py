@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common.storage.interface import StorageError
+from common.storage.interface import ObjectTooLarge, StorageError
 from common.storage.s3 import S3Storage
 from common.storage.s3_options import S3Options
 from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
@@ -141,7 +141,7 @@ async def test_a_server_that_lists_no_uploads_will_do_but_is_told_of() -> None:
 
 async def test_an_object_larger_than_the_server_takes_is_refused_with_the_limit(supabase_like: SupabaseLikeS3) -> None:
     async with open_on(supabase_like, f"s3://{BUCKET}/large") as storage:
-        with pytest.raises(StorageError, match=r"refuses objects larger than 50 MiB \(413 EntityTooLarge\)") as told:
+        with pytest.raises(ObjectTooLarge, match=r"refuses objects larger than 50 MiB \(413 EntityTooLarge\)") as told:
             await storage.put("x", chunks(bytes(LARGEST_OBJECT + PART)), content_type="audio/mpeg")
 
         assert await storage.open_uploads() == []

@@ -3,6 +3,10 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from common.storage.file_system import FileStorage
+from common.storage.interface import ObjectTooLarge, StoredObject
 from services.downloader.schedule import STEPS
 from tests.integration.download_bench import DownloadBench
 
@@ -53,6 +57,26 @@ async def test_a_source_that_fails_to_the_end_of_the_schedule_has_failed(bench: 
     assert before["audio_state"] == "pending"
     assert (row["audio_state"], row["audio_due_at"]) == ("failed", None)
     assert row["audio_reason"] == "RingCentral answered 500 (CMN-201)"
+
+
+async def test_what_the_storage_finds_too_large_holds_up_no_other_and_is_tried_the_next_day(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, other = await bench.order(), await bench.order()
+
+    async def refuse(*_arguments: object, **_named: object) -> StoredObject:
+        raise ObjectTooLarge("It takes no object of more than 50 MB.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileStorage, "put", refuse)
+        patched.setattr(FileStorage, "check", refuse)  # nobody probes a storage that works.
+        row = await bench.take(large)
+        await bench.downloads.gate.pass_through()
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
+    assert row["audio_reason"] == "It takes no object of more than 50 MB."
+    assert timedelta(hours=23) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(hours=24)
+    assert (await bench.take(other))["audio_state"] == "stored"
 
 
 async def test_while_our_storage_is_away_nothing_is_asked_of_ringcentral(bench: DownloadBench) -> None:

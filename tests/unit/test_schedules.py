@@ -17,8 +17,15 @@ KEPT = timedelta(days=90)
 
 def test_the_schedule_begins_in_seconds_and_goes_on_for_days() -> None:
     for kind, steps in STEPS.items():
+        if kind == "too_large":
+            continue
         assert steps[0] <= (300 if kind == "implausible" else 30)
         assert timedelta(hours=46) < timedelta(seconds=sum(steps)) < timedelta(hours=73)
+
+
+def test_what_is_too_large_is_tried_once_a_day() -> None:
+    assert {next_step("too_large", attempts) for attempts in range(1, 11)} == {timedelta(days=1)}
+    assert next_step("too_large", 11) is None
 
 
 def test_every_kind_has_as_many_steps_because_attempts_of_all_kinds_are_counted_together() -> None:
