@@ -96,6 +96,10 @@ class FrameCounter:
         """Count what is whole; returns where the unfinished begins."""
         while len(data) - position >= _LONGEST_TAG:
             length = _frame_at(data, position, self._kind)
+            if length is not None and self._kind is None:
+                if len(data) - position < length + _LONGEST_TAG:
+                    return position  # what follows is still to come.
+                length = length if _is_followed(data, position, length) else None
             if length is None:
                 if _is_tag(data[position : position + _LONGEST_TAG]) and self.frames:
                     self._ended = True
@@ -132,6 +136,13 @@ def _frame_at(data: bytes, position: int, kind: tuple[int, int] | None) -> int |
         return None
     first, second = data[position + 1], data[position + 2]
     return _length_of(first, second) if kind in {None, (first >> 3 & 3, second >> 2 & 3)} else None
+
+
+def _is_followed(data: bytes, position: int, length: int) -> bool:
+    """Whether the first frame is one: another of its kind follows, or a tag. A sync alone may be junk behind a tag."""
+    following = position + length
+    kind = (data[position + 1] >> 3 & 3, data[position + 2] >> 2 & 3)
+    return _frame_at(data, following, kind) is not None or _is_tag(data[following : following + _LONGEST_TAG])
 
 
 @lru_cache(maxsize=4096)

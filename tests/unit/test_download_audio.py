@@ -102,6 +102,23 @@ def test_tags_and_padding_behind_the_sound_are_no_sound_and_no_fault(after: byte
     assert inspected(id3v2("in front") * 2 + whole(audio) + after) == Audio("mp3", audio.duration_ms)
 
 
+@pytest.mark.parametrize("after_sync", [b"\x90\x00", b"\x12\x00", b"\xe4\x00"])
+@given(at=cuts)
+def test_junk_behind_a_tag_that_looks_like_a_frame_of_another_kind_is_not_believed(
+    after_sync: bytes, at: list[float]
+) -> None:
+    audio = mp3_of_length("1", 20_016, 40)
+    junk = b"\xff\xfb" + after_sync + bytes(300)
+
+    assert inspected(id3v2("in front") + junk + whole(audio), at) == Audio("mp3", audio.duration_ms)
+
+
+def test_a_single_frame_is_believed_when_a_tag_follows() -> None:
+    audio = mp3_of_length("1", FRAME_MS, 40)
+
+    assert inspected(whole(audio) + b"TAG".ljust(128, b"\0")) == Audio("mp3", audio.duration_ms)
+
+
 def test_a_picture_in_the_tag_that_is_larger_than_what_is_kept_is_stepped_over() -> None:
     audio = mp3_of_length("1", 20_016, 40)
     picture = 900_000
