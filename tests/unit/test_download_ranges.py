@@ -120,6 +120,9 @@ def test_a_part_that_nobody_asked_for_is_the_begin_of_the_whole_or_nothing() -> 
     [
         (200, {"content-type": "application/json"}, "not audio"),
         (200, {}, "not audio"),
+        (200, {"content-type": "audio/"}, "not audio"),
+        (200, {"content-type": "audio/mpeg\n+49 123"}, "not audio"),
+        (200, {"content-type": "audio/" + "x" * 61}, "not audio"),
         (200, {"content-type": "audio/mpeg", "content-length": "0"}, "empty"),
         (200, {"content-type": "audio/mpeg", "content-encoding": "gzip"}, "compressed"),
         (204, {"content-type": "audio/mpeg"}, "status 204"),
@@ -132,3 +135,4 @@ def test_a_head_that_is_not_one_of_audio_is_refused(status: int, headers: dict[s
 
 def test_the_type_is_told_without_its_parameters() -> None:
     assert content_type_of(200, {"content-type": "Audio/MPEG; charset=utf-8"}) == "audio/mpeg"
+    assert content_type_of(200, {"content-type": "audio/vnd.wave"}) == "audio/vnd.wave"
