@@ -23,7 +23,18 @@ LONGEST_PART = 150
 READABLE_PART = 80
 
 #: Extensions by media type; whatever else arrives is kept as `bin` rather than refused.
-EXTENSIONS = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
+EXTENSIONS = {
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/mpga": "mp3",
+    "audio/mpeg3": "mp3",
+    "audio/x-mp3": "mp3",
+    "audio/x-mpeg-3": "mp3",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/x-wav": "wav",
+    "audio/vnd.wave": "wav",
+}
 
 #: The extension of what stands beside an audio file; no audio has it.
 SIDECAR = ".json"

@@ -17,6 +17,7 @@ with its connection, which a lost one does as well. What provably lacks sound is
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from common.storage.object_names import EXTENSIONS
 from services.downloader.audio import Audio
 
 #: Milliseconds by which two tellings of one length may differ: the metadata has whole seconds, rounded or cut off, and
@@ -29,11 +30,6 @@ _CUT: Final = 600.0
 #: would let pass what is half; a narrower one would cost a second request for most calls.
 RINGING: Final = 10_000.0
 RINGING_SHARE: Final = 0.2
-#: Containers by the types that they come as.
-_TYPES: Final = {
-    "mp3": frozenset({"audio/mpeg", "audio/mp3", "audio/mpeg3", "audio/x-mpeg-3"}),
-    "wav": frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +97,8 @@ def _hopeless(audio: Audio, content_type: str) -> str | None:
     """What is wrong whatever the length."""
     if audio.container is None or audio.milliseconds is None:
         return audio.doubt or "it is no audio that can be read"
-    sent_as = next((container for container, types in _TYPES.items() if content_type in types), None)
-    if audio.container != sent_as and (sent_as is not None or audio.container in _TYPES):
+    sent_as = EXTENSIONS.get(content_type)  # by which the object is named.
+    if audio.container != sent_as and (sent_as is not None or audio.container in EXTENSIONS.values()):
         return f"it is {audio.container}, and was sent as {content_type}"
     return None if audio.milliseconds > 0 else "it plays no time at all"
 

@@ -1,9 +1,12 @@
 """Whether audio is the recording: what clears it, what casts doubt, and what only RingCentral's metadata can tell."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.storage.object_names import recording_object_name
 from services.downloader.audio import Audio
 from services.downloader.plausibility import GOOD, TOLERANCE, Known, judge, judge_by_metadata
 
@@ -102,7 +105,21 @@ def test_what_no_metadata_can_clear_is_bad_at_once(audio: Audio, content_type: s
 
 @pytest.mark.parametrize(
     ("container", "content_type"),
-    [("mp3", "audio/mp3"), ("wav", "audio/x-wav"), ("wav", "audio/vnd.wave"), ("oggopus", "audio/ogg")],
+    [
+        ("mp3", "audio/mp3"),
+        ("mp3", "audio/mpga"),
+        ("mp3", "audio/x-mp3"),
+        ("wav", "audio/x-wav"),
+        ("wav", "audio/wave"),
+        ("wav", "audio/vnd.wave"),
+    ],
 )
-def test_other_names_of_the_type_are_the_type(container: str, content_type: str) -> None:
+def test_other_names_of_the_type_are_the_type_and_name_the_object_alike(container: str, content_type: str) -> None:
+    name = recording_object_name("1", "pbx", datetime(2026, 3, 9, tzinfo=UTC), "2", content_type)
+
     assert judge(Audio(container, 60_000.0), content_type, Known(60_000, None)) == GOOD
+    assert name.endswith(f".{container}")
+
+
+def test_another_container_under_its_own_type_is_good() -> None:
+    assert judge(Audio("oggopus", 60_000.0), "audio/ogg", Known(60_000, None)) == GOOD
