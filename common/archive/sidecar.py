@@ -18,6 +18,8 @@ VERSION: Final = 1
 MERGED: Final = ("call_log_facts", "insights_facts", "insights", "insights_versions")
 #: The columns that say which file it is, and its proof.
 AUDIO: Final = ("audio_object", "audio_bytes", "audio_content_type", "audio_sha256", "audio_stored_at")
+#: The column that came later: older files lack it.
+DURATION: Final = "audio_duration_ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def write_sidecar(row: Mapping[str, Any]) -> bytes:
         "source_record_id": row["source_record_id"],
         "first_seen_at": row["first_seen_at"].isoformat(),
         **{name: row[name] for name in MERGED},
-        **{name: row[name] for name in AUDIO},
+        **{name: row[name] for name in (*AUDIO, DURATION)},
         "audio_stored_at": row["audio_stored_at"].isoformat(),
         "call": row["entry"],
     }
@@ -62,7 +64,7 @@ def read_sidecar(raw: bytes) -> Sidecar:
             first_seen_at=datetime.fromisoformat(said["first_seen_at"]),
             known=Known(domain=said["domain"], **{name: said[name] for name in MERGED}),
             audio={name: said[name] for name in AUDIO}
-            | {"audio_stored_at": datetime.fromisoformat(said["audio_stored_at"])},
+            | {"audio_stored_at": datetime.fromisoformat(said["audio_stored_at"]), DURATION: said.get(DURATION)},
             call=said["call"],
         )
     except (ValueError, KeyError, TypeError):

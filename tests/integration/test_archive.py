@@ -78,7 +78,8 @@ async def store(pool: Pool, storage: FileStorage, recording_id: str) -> None:
     stored = await storage.put(name, audio(), content_type="audio/mpeg")
     await pool.execute(
         "UPDATE recordings SET audio_state = 'stored', audio_object = $2, audio_bytes = $3, audio_sha256 = $4,"
-        " audio_content_type = 'audio/mpeg', audio_stored_at = $5, audio_due_at = NULL, updated_at = $5"
+        " audio_content_type = 'audio/mpeg', audio_stored_at = $5, audio_duration_ms = 1234, audio_due_at = NULL,"
+        " updated_at = $5"
         " WHERE source_record_id = $1",
         recording_id,
         name,

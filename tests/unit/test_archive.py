@@ -1,5 +1,6 @@
 """What storage holds of the journal and of rows can be read back whatever it says, and is refused when it is broken."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,7 @@ STORED: dict[str, Any] = {
     "audio_content_type": "audio/mpeg",
     "audio_sha256": "0" * 64,
     "audio_stored_at": NOON,
+    "audio_duration_ms": 1234,
     "entry": {"id": "c-1"},
 }
 
@@ -93,6 +95,13 @@ def test_a_row_comes_back_from_the_file_beside_its_audio() -> None:
     assert (found.first_seen_at, found.call) == (NOON, {"id": "c-1"})
 
 
+def test_a_file_from_before_lengths_were_counted_can_still_be_read() -> None:
+    said = json.loads(write_sidecar(STORED))
+    del said["audio_duration_ms"]
+
+    assert read_sidecar(json.dumps(said).encode()).audio["audio_duration_ms"] is None
+
+
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5),
@@ -100,7 +109,5 @@ def test_a_row_comes_back_from_the_file_beside_its_audio() -> None:
     )
 )
 def test_another_file_of_that_name_is_refused(said: Any) -> None:
-    import json
-
     with pytest.raises(NotAnArchive):
         read_sidecar(json.dumps(said).encode())
