@@ -78,9 +78,11 @@ class Claim:
         """Time since the call ended, as far as that is known."""
         return self.clock.now() - self.started_at - timedelta(milliseconds=self.known.call_ms or 0.0)
 
-    async def store(self, stored: StoredObject, content_type: str, milliseconds: int | None) -> None:
-        """The end: the recording is stored."""
-        await self._run("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds)
+    async def store(
+        self, stored: StoredObject, content_type: str, milliseconds: int | None, *, verified: bool = False
+    ) -> None:
+        """The end: the recording is stored, and `verified` when the object was read back."""
+        await self._run("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds, verified)
 
     async def quarantine(
         self, stored: StoredObject, content_type: str, milliseconds: int | None, reason: str, due_at: datetime | None

@@ -131,7 +131,8 @@ async def _record(downloads: Downloads, claim: Claim, arrived: Arrived, seconds:
     length = None if arrived.audio.milliseconds is None else round(arrived.audio.milliseconds)
     log = structlog.get_logger().bind(size=arrived.stored.size, seconds=round(seconds, 3))
     if arrived.verdict.kind == "good":
-        await claim.store(arrived.stored, arrived.content_type, length)
+        verified = downloads.verify_after_store
+        await claim.store(arrived.stored, arrived.content_type, length, verified=verified)
         DOWNLOADS.labels("stored", "").inc()
         DOWNLOAD_SECONDS.observe(seconds)
         log.info("download_stored")

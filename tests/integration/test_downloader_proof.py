@@ -1,5 +1,6 @@
 """What a downloader makes of answers that look like audio: proven, kept aside, or not written at all."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,17 @@ async def test_an_ordinary_recording_costs_one_request_and_its_length_is_on_the_
     assert row["audio_state"] == "stored"
     assert row["audio_duration_ms"] == pytest.approx(58_000, abs=40)
     assert (bench.asked(), bench.asked("recording.get")) == (1, 0)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_what_is_read_back_at_once_is_noted_as_verified(bench: DownloadBench, verify: bool) -> None:
+    recording_id = await bench.order()
+    bench.downloads = replace(bench.downloads, verify_after_store=verify)
+
+    row = await bench.take(recording_id)
+
+    assert row["audio_state"] == "stored"
+    assert row["audio_verified_at"] == (row["audio_stored_at"] if verify else None)
 
 
 @pytest.mark.parametrize("shape", [{}, {"wav": True}, {"vbr": True}])

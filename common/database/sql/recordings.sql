@@ -182,10 +182,11 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim 
 RETURNING source_record_id;
 
 -- name: store
--- pending or quarantined → stored: the object is whole and proven.
+-- pending or quarantined → stored: the object is whole and proven; $10 says that it was read back as well.
 UPDATE recordings
 SET audio_state = 'stored', audio_bytes = $5, audio_content_type = $6, audio_sha256 = $7, audio_stored_at = $8,
-    audio_duration_ms = $9, audio_attempts = audio_attempts + 1, audio_reason = NULL, audio_due_at = NULL, audio_announced_at = NULL,
+    audio_duration_ms = $9, audio_verified_at = CASE WHEN $10 THEN $8::timestamptz END,
+    audio_attempts = audio_attempts + 1, audio_reason = NULL, audio_due_at = NULL, audio_announced_at = NULL,
     audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
