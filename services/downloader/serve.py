@@ -35,6 +35,7 @@ from services.downloader.allowed_now import make_due_what_is_allowed_now
 from services.downloader.attempt import Downloads
 from services.downloader.handle import handle
 from services.downloader.housekeeping import keep_house
+from services.downloader.memory import keep_parts_apart
 from services.downloader.storage_gate import StorageGate
 
 
@@ -54,6 +55,7 @@ class DownloaderSettings(
 
 async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Event) -> None:
     """Run until `stop`."""
+    keep_parts_apart()
     amqp_url, clock = settings.amqp_url.get_secret_value(), SystemClock()
     connections = settings.download_concurrency + 4  # each stream renews its claim; the budget and the start need some
     async with (
