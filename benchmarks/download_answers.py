@@ -72,7 +72,7 @@ BAD: Final = (
     Bad("of type audio/wav, an mp3", "quarantined", "was sent as", "wrong_type", {"content_type": "audio/wav"}),
     Bad("half of an mp3", "quarantined", "the call took", "truncated", {"bytes": WHOLE_FRAMES}),
     Bad("half of a wav", "quarantined", "its header tells", "truncated", {}, {"wav": True}),
-    Bad("half of a VBR mp3", "quarantined", "RingCentral tells", "truncated", {}, {"vbr": True}),
+    Bad("half of a VBR mp3", "quarantined", "its last frame is cut", "truncated", {}, {"vbr": True}),
     Bad("59 bytes", "quarantined", "no frame", "truncated", {"bytes": 59}),
     Bad("another mp3, shorter", "quarantined", "it plays 5.0 s", "other_audio", {"seconds": 5}),
     Bad("another mp3, longer", "quarantined", "it plays 90.0 s", "other_audio", {"seconds": 90}),

@@ -1,15 +1,14 @@
 """What a recording's bytes are, found out while they go by: container, length, and what is odd about them.
 
-mutagen reads the containers; what it does not do is beside it: counting the frames of an MP3, and holding a WAV's
+tinytag reads the containers; what it does not do is beside it: counting the frames of an MP3, and holding a WAV's
 declared size against its bytes. Memory stays bounded: only the begin and the end are kept.
 """
 
 import io
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final, cast
 
-import mutagen
-from mutagen.mp3 import MP3
+from tinytag import TinyTag
 
 from services.downloader.mp3_frames import FrameCounter
 from services.downloader.wav_header import read_wav_header
@@ -89,7 +88,7 @@ class Inspection:
         """Milliseconds that a header in the first frame tells; without one the library only guesses."""
         frame = self._head[first_at : first_at + _MARKED_WITHIN]
         found = _read(Window(bytes(self._head), self._tail, self.size)) if any(map(frame.count, _MARKS)) else None
-        return float(found.info.length) * 1000 if isinstance(found, MP3) and found.info is not None else None
+        return None if found is None or found.duration is None else found.duration * 1000
 
     def _wav(self) -> Audio:
         header = read_wav_header(bytes(self._head))
@@ -107,16 +106,15 @@ class Inspection:
         found = _read(Window(bytes(self._head), self._tail, self.size))
         if found is None:
             return Audio(None, None, "it is no audio that can be read")
-        return Audio(type(found).__name__.lower(), getattr(found.info, "length", 0.0) * 1000)
+        return Audio(type(found).__name__.strip("_").lower(), (found.duration or 0.0) * 1000)
 
 
-def _read(window: "Window") -> "mutagen.FileType | None":
+def _read(window: "Window") -> TinyTag | None:
     """What the library sees, or None; it raises whatever it likes for what is no audio."""
     try:
-        found = mutagen.File(window)
+        return TinyTag.get(file_obj=cast("BinaryIO", window), tags=False)
     except Exception:  # noqa: BLE001 - foreign bytes in a foreign parser: it is not audio for us, whatever it stumbles over
         return None
-    return found if found is not None and found.info is not None else None
 
 
 class Window(io.RawIOBase):

@@ -1,6 +1,6 @@
 """What the header of a WAV declares, to be held against the bytes that came.
 
-mutagen takes the declared size for the real one, so a WAV that was cut short has its full length for it; and it takes
+tinytag takes the declared size for the real one, so a WAV that was cut short has its full length for it; and it takes
 the blocks of a packed coding for samples. The header's own bytes a second are right for every coding.
 """
 
