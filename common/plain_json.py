@@ -4,7 +4,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 #: What JSON may hold and Postgres may not: U+0000, and surrogates without their other half.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -17,6 +17,12 @@ _DEEPEST = 100
 
 class NotJson(Exception):
     """The bytes are not JSON, or none that we take; the text says why without quoting them."""
+
+
+#: Years in which a time is believed: RingCentral began in 1999, and room on both sides keeps sums within `datetime`.
+YEARS: Final = range(2000, 2200)
+#: Milliseconds that a call or a recording lasts at most: a month. RingCentral names no longest call (facts 4.3).
+LONGEST_MS: Final = 31 * 86_400_000
 
 
 def read_json(raw: bytes) -> Any:
@@ -70,15 +76,25 @@ def whole_number_of(value: Any) -> int | None:
     return int(value)
 
 
+def milliseconds_of(value: Any) -> int | None:
+    """A whole number of milliseconds, of `LONGEST_MS` at most; anything else is nothing."""
+    number = whole_number_of(value)
+    return number if number is not None and number <= LONGEST_MS else None
+
+
 def time_of(value: Any) -> datetime | None:
-    """An ISO 8601 time as aware UTC; without an offset it counts as UTC; anything else is nothing."""
+    """An ISO 8601 time as aware UTC; without an offset it counts as UTC; anything else is nothing.
+
+    So is a time outside `YEARS`: it cannot be reckoned with.
+    """
     if not isinstance(value, str):
         return None
     try:
         parsed = datetime.fromisoformat(value)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        time = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return time if time.year in YEARS else None
 
 
 def map_of(value: Any) -> dict[str, Any]:

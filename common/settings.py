@@ -27,10 +27,16 @@ def _parts(value: str) -> SplitResult:
     """The parts of a URL; a fault's text repeats none of them, for one may be a piece of a password."""
     try:
         parts = urlsplit(value)
-        _ = parts.port  # a password with an unescaped / # or ? ends up here.
+        for host in _hosts_of(parts).split(","):  # Postgres takes several
+            _ = urlsplit(f"//{host}").port  # a password with an unescaped / # or ? ends up here.
     except ValueError:
         raise ValueError("it is no URL; in a user name or password, write / as %2F, # as %23, ? as %3F") from None
     return parts
+
+
+def _hosts_of(parts: SplitResult) -> str:
+    """The part of a URL that says where: without who asks, and with what."""
+    return parts.netloc.rpartition("@")[2]
 
 
 def _http_url(value: object) -> object:
@@ -236,7 +242,7 @@ def _masked(value: object) -> object:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     parts = urlsplit(text) if isinstance(text, str) and "://" in text else None
     if parts is not None and parts.hostname:  # a URL: say where it points, hide who asks and with what
-        place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+        place = _hosts_of(parts)
         if secret and parts.scheme.startswith("http"):  # its path is the secret
             return f"{parts.scheme}://{place}/***"
         return f"{parts.scheme}://{'***@' if secret or parts.username else ''}{place}{parts.path}"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from common.merge import Saying, digest_of, version_of
-from common.plain_json import NotJson, list_of, map_of, storable, text_of, time_of, whole_number_of
+from common.plain_json import NotJson, list_of, map_of, milliseconds_of, storable, text_of, time_of, whole_number_of
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
 from common.ringcentral.errors import SourceFailed
@@ -19,8 +19,6 @@ from common.ringcentral.errors import SourceFailed
 PAGE: Final = 250
 #: Records a page of a window: the most, because the same windows are read again and again.
 WINDOW_PAGE: Final = 1000
-#: Years in which RingCentral's own time is believed: with any other, no time could be reckoned any more.
-_YEARS: Final = range(2000, 2200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def read_changes(body: Mapping[str, Any]) -> Changes:
         unreadable=len(calls) - len(readable),
         sync_token=token if storable(token) == token else None,
         more=info.get("newerRecordsExist") is True,
-        as_of=as_of if as_of is not None and as_of.year in _YEARS else None,
+        as_of=as_of,
     )
 
 
@@ -195,11 +193,11 @@ def _number(party: dict[str, Any]) -> str | None:
 
 
 def _duration_ms(place: dict[str, Any]) -> int | None:
-    exact = whole_number_of(place.get("durationMs"))
+    exact = milliseconds_of(place.get("durationMs"))
     if exact is not None:
         return exact
     seconds = whole_number_of(place.get("duration"))
-    return None if seconds is None else whole_number_of(seconds * 1000)
+    return None if seconds is None else milliseconds_of(seconds * 1000)
 
 
 def digest_of_call(call: Call) -> str:

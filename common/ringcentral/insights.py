@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from common.merge import Saying, version_of
-from common.plain_json import NotJson, list_of, map_of, read_json, storable, text_of, time_of, whole_number_of
+from common.plain_json import NotJson, list_of, map_of, milliseconds_of, read_json, storable, text_of, time_of
 from common.ringcentral.budget import Group, Priority
 from common.ringcentral.client import Ask, RingCentral
 from common.ringcentral.errors import SourceFailed
@@ -76,7 +76,7 @@ def read_insights(body: Any, domain: str) -> Insights:
         "title": text_of(body.get("title")),
         "direction": text_of(body.get("callDirection")),
         "started_at": version_of(time_of(body.get("recordingStartTime"))) or None,
-        "duration_ms": whole_number_of(body.get("recordingDurationMs")),
+        "duration_ms": milliseconds_of(body.get("recordingDurationMs")),
         "extension_id": text_of(body.get("ownerExtensionId")),
         "speakers": list_of(body.get("speakerInfo")) or None,
         **_parties(body),

@@ -106,6 +106,24 @@ async def _hand_back(downloads: Downloads, claim: Claim) -> None:
 
 
 async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
+    try:
+        await _attempt(downloads, claim, work)
+    except (ClaimLost, DatabaseAway):
+        raise
+    except Exception as error:
+        await _record_unexpected(downloads, claim, error)
+        raise
+
+
+async def _record_unexpected(downloads: Downloads, claim: Claim, error: Exception) -> None:
+    """Whatever step it came from, it counts as an attempt: or the recording would be announced again without an end."""
+    try:
+        await _record_failure(downloads, claim, "source_failed", error, f"unexpected {type(error).__name__}")
+    except asyncpg.PostgresError:
+        await _record_unclaimed_failure(downloads, claim.job, claim.claim_id, error)
+
+
+async def _attempt(downloads: Downloads, claim: Claim, work: Work) -> None:
     started = time.monotonic()
     try:
         arrived = await attempt(downloads, claim, work)
@@ -117,11 +135,6 @@ async def _download(downloads: Downloads, claim: Claim, work: Work) -> None:
         await _record_failure(downloads, claim, "source_failed", reason, str(reason))
     except StorageError as reason:
         await _record_storage_failure(downloads, claim, reason)
-    except (ClaimLost, DatabaseAway):
-        raise
-    except Exception as error:
-        await _record_failure(downloads, claim, "source_failed", error, f"unexpected {type(error).__name__}")
-        raise
     else:
         await _record(downloads, claim, arrived, time.monotonic() - started)
 

@@ -76,13 +76,16 @@ async def judge(duty: Duty, row: asyncpg.Record) -> Judged:
 
 async def _look(duty: Duty, row: asyncpg.Record) -> tuple[str | None, Subscription | None]:
     """Who reaches it, and what RingCentral says of it: nothing when it is gone; nobody when that cannot be told."""
-    candidates = duty.candidates(row["credential"])
+    candidates, refused = duty.candidates(row["credential"]), False
     for credential in candidates:
         try:
             return credential, await subscriptions.get(duty.client, row["subscription_id"], credential=credential)
         except Missing:
             continue
-    return (row["credential"] if row["credential"] in candidates else None), None
+        except Forbidden as error:  # its user has lost the permission: another one may make the next
+            structlog.get_logger().error("subscription_not_seen", reason=str(error))
+            refused = True
+    return (row["credential"] if row["credential"] in candidates and not refused else None), None
 
 
 def _fault(row: asyncpg.Record, credential: str | None, found: Subscription | None) -> Fault | None:

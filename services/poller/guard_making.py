@@ -116,7 +116,12 @@ async def adopt(duty: Duty) -> None:
     for intent in intents:
         for credential in duty.candidates(intent["credential"]):
             ours = {row["subscription_id"] for row in await recorded(duty)}
-            for stray in await _at_address(duty, credential, intent["address"]):
+            try:
+                there = await _at_address(duty, credential, intent["address"])
+            except Forbidden as error:
+                structlog.get_logger().error("subscription_not_seen", reason=str(error))
+                continue
+            for stray in there:
                 if stray.subscription_id not in ours and stray.subscription_id not in intent["already_there"]:
                     await record(duty, stray, credential, intent)
                     structlog.get_logger().warning("subscription_adopted", subscription_id=stray.subscription_id)

@@ -15,6 +15,7 @@ from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.ringcentral.call_log import Window, of_session
 from common.ringcentral.client import RingCentral
+from common.ringcentral.errors import Missing, Rejected
 from common.telemetry.metrics import CALLS_ASKED
 from services.poller.leadership import Leadership
 from services.poller.poll import write_as_leader
@@ -54,8 +55,13 @@ async def fetch_missed(
     sql, found = statements("recordings_unknown"), 0
     rows = await pool.fetch(sql["missed"], client.account_id, missed_since, clock.now(), AFTER_A_POLL)
     for row in rows:
-        window = Window(row["started_at"] - _BEGAN_BEFORE, clock.now())
-        page = await of_session(client, row["telephony_session_id"], window)
+        window = Window(min(row["started_at"], clock.now()) - _BEGAN_BEFORE, clock.now())
+        try:
+            page = await of_session(client, row["telephony_session_id"], window)
+        except (Rejected, Missing):  # which must not keep the others waiting
+            CALLS_ASKED.labels("rejected").inc()
+            await _look_later(client.account_id, pool, clock, leadership, row)
+            continue
         shown = any(row["source_record_id"] in call.recordings for call in page.calls)
         CALLS_ASKED.labels("found" if shown else "missing").inc()
         try:

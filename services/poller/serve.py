@@ -40,7 +40,7 @@ from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
 from services.poller.guard_outages import look_for_silence
 from services.poller.insights_fetch import Fetching, fetch_insights
-from services.poller.leadership import Leadership, lead
+from services.poller.leadership import Leadership, LeadershipLost, lead
 from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
 from services.poller.loss_clock import LossClock, silence
 from services.poller.polling import Polling
@@ -188,4 +188,9 @@ async def _repeat(name: str, once: Callable[[], Awaitable[float]], stop: asyncio
         except (RingCentralError, DatabaseAway) as error:
             structlog.get_logger().warning("clockwork_waited", what=name, reason=str(error))
             seconds = max(RETRY_AFTER, pause_asked_by(error))
+        except LeadershipLost:
+            raise
+        except Exception:  # noqa: BLE001 - one loop that meets a defect of ours must not end the others, again and again
+            structlog.get_logger().exception("clockwork_failed", what=name)
+            seconds = RETRY_AFTER
         await pause(seconds, stop)

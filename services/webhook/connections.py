@@ -52,9 +52,14 @@ class Connections:
         """The factory of protocols, each around one of `make`."""
         return lambda: _Connection(self, make())
 
+    @property
+    def have_room(self) -> bool:
+        """Whether one more may come, without closing another."""
+        return len(self._open) < self._most
+
     async def room(self) -> None:
         """Return when one more may come, which somebody may have to be closed for."""
-        while len(self._open) >= self._most:
+        while not self.have_room:
             oldest = next(iter(self._waiting), None)
             left = _LOOK_EVERY if oldest is None else oldest.since + YIELDS_AFTER - _now()
             if oldest is not None and left <= 0:

@@ -48,11 +48,11 @@ async def _accept(listener: socket.socket, connections: Connections, make: Calla
         await connections.room()
         try:
             accepted, _ = await loop.sock_accept(listener)
+            # To its end, also when cancelled: the connection may bring an event.
+            await asyncio.shield(loop.connect_accepted_socket(factory, accepted))
         except OSError as error:
             structlog.get_logger().error("connection_not_accepted", error=error.strerror)
             await asyncio.sleep(_PAUSE)
-            continue
-        await loop.connect_accepted_socket(factory, accepted)
 
 
 async def _accept_the_rest(
@@ -61,7 +61,7 @@ async def _accept_the_rest(
     """Those that the kernel has let in: with its listener closed, it would throw them out, and their events away."""
     factory = connections.around(make)
     with suppress(OSError):  # at last: there is none left
-        while True:
+        while connections.have_room:
             accepted, _ = listener.accept()
             accepted.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(factory, accepted)

@@ -134,6 +134,20 @@ async def test_a_renewal_that_fails_in_a_way_that_nobody_expects_is_told_and_los
     assert [line["event"] for line in logs] == ["claim_keeper_failed"]
 
 
+async def test_an_outcome_that_postgres_refuses_counts_as_well(
+    downloads: Downloads, pool: Pool, job: DownloadRecording
+) -> None:
+    await pool.execute(REFUSE.format(condition="NEW.audio_state = 'stored'"))
+
+    with pytest.raises(asyncpg.RaiseError):
+        await handle(downloads, [job], Work())
+
+    row = await the_row(pool)
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 1)
+    assert row["audio_reason"] == "unexpected RaiseError"
+    assert (row["audio_claim"], row["audio_claimed_until"]) == (None, None)
+
+
 async def test_the_last_step_that_fails_so_is_the_end(downloads: Downloads, pool: Pool, job: DownloadRecording) -> None:
     await pool.execute("UPDATE recordings SET audio_attempts = $1", len(STEPS["source_failed"]))
     await pool.execute(CLAIMS)

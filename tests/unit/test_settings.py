@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import BrokerSettings, RingCentralSettings, SettingsError, StorageSettings, read_settings
+from common.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    RingCentralSettings,
+    SettingsError,
+    StorageSettings,
+    read_settings,
+)
 from services.poller.serve import PollerSettings
 from services.webhook.settings import WebhookSettings
 
@@ -201,6 +208,16 @@ def test_secrets_in_any_url_are_hidden_in_the_log() -> None:
 
     assert "topsecret" not in str(settings.masked())
     assert settings.masked()["AWS_ENDPOINT_URL_S3"] == "https://***@s3.example"
+
+
+@pytest.mark.parametrize("hosts", ["one,two", "one:5432,two:5433", "[::1]:5432,two"])
+def test_postgres_may_have_several_hosts_which_are_shown(hosts: str) -> None:
+    url = f"postgresql://user:secret@{hosts}/calls?target_session_attrs=read-write"
+
+    settings = read_settings(DatabaseSettings, {"DATABASE_URL": url})
+
+    assert settings.database_url.get_secret_value() == url
+    assert settings.masked() == {"DATABASE_URL": f"postgresql://***@{hosts}/calls"}
 
 
 def test_a_broker_without_a_host_is_told() -> None:
