@@ -95,7 +95,9 @@ async def test_a_run_that_is_broken_off_says_how_to_go_on_with_the_rest(pipeline
     options = told[told.index("verify") + len("verify") : told.rindex("`")].split()
     rest = await verify(pipeline, *options, "--json")
     assert rest.returncode == 0
-    assert json.loads(rest.stdout)["intact"] == 12 - verified
+    # What was on its way to Postgres when the process ended may have been recorded after we looked.
+    assert 0 < json.loads(rest.stdout)["intact"] <= 12 - verified
+    assert await rows.ask(VERIFIED) == 12
 
 
 async def test_what_a_person_must_mend_is_one_sentence_and_changes_no_row(pipeline: Pipeline, rows: Rows) -> None:
