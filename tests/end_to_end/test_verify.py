@@ -82,7 +82,7 @@ async def test_a_run_that_is_broken_off_says_how_to_go_on_with_the_rest(pipeline
     await until(lambda: rows.ask(f"SELECT ({STORED}) = 12"), what="all stored")
     heeding = ("env", "--default-signal=INT")  # whatever started these tests: a shell's background jobs ignore it
     slow = await asyncio.create_subprocess_exec(
-        *heeding, *VERIFY, "--rate", "0.5", env=pipeline.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        *heeding, *VERIFY, "--rate", "0.2", env=pipeline.environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
     await until(lambda: rows.ask(f"SELECT ({VERIFIED}) > 0"), what="a verified object")
 
