@@ -116,7 +116,7 @@ def _told(result: Result, *, dry_run: bool) -> str:
 
 def _exit(result: Result, began: datetime) -> None:
     """End with the status that says how it went; what was not reached can be had by the same with `--older-than`."""
-    again = f"`ringvault verify --older-than {began.isoformat(timespec='seconds')}` goes on with the rest."
+    again = f"`ringvault verify --older-than {began.isoformat()}` goes on with the rest."
     if result.unread:
         raise SettingsError(
             f"{result.unread} objects could not be read, the last because: {result.unread_reason} {again}"
