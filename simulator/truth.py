@@ -13,7 +13,8 @@ from simulator.world import World
 
 async def truth(world: World) -> dict[str, Any]:
     """``finished``: all that was planned has happened, and every event was tried."""
-    unknown = [one for one in world.company.recordings.values() if one.id not in world.digests]
+    recordings = list(world.company.recordings.values())  # others may be ordered while these are read.
+    unknown = [one for one in recordings if one.id not in world.digests]
     await asyncio.to_thread(_digest, world, unknown)
     now = world.clock.now()
     late = [event for event in world.company.events if event.at > now]
@@ -26,7 +27,7 @@ async def truth(world: World) -> dict[str, Any]:
         and not world.schedule.busy(world.company.last_moment),
         "calls": len(world.company.calls),
         "visible_calls": sum(1 for call in world.company.calls if call.revision(now) and not _is_deleted(call, now)),
-        "recordings": [_recording(world, recording, now) for recording in world.company.recordings.values()],
+        "recordings": [_recording(world, recording, now) for recording in recordings],
         "events": [_event(event) for event in world.company.events],
         "insights": [_insights(record_id, events, now) for record_id, events in by_record.items()],
         "deleted_calls": [call.id for call in world.company.calls if _is_deleted(call, now)],
