@@ -15,7 +15,6 @@ from benchmarks.download_peers import Run, copy_all
 from benchmarks.memory import cpu_seconds, peak_mb
 from common.database.pool import open_pool
 from demo.pipeline import BUCKET, Pipeline, events_of, wait_for
-from private_servers.process import Process
 
 #: Heavy requests a minute: far more than are asked, so that the budget is no limit.
 SLOTS: Final = 2000
@@ -27,7 +26,7 @@ WITHIN: Final = 900.0
 LIMIT_MB: Final = 160
 #: A downloader that is as fast as rclone; measured noise of a shared machine is not forgiven.
 GOODPUT: Final = 1.0
-#: Bytes fetched for each byte needed while every tenth connection is cut.
+#: Bytes sent for each byte needed while every tenth connection is cut.
 WASTE: Final = 1.05
 
 
@@ -51,8 +50,6 @@ class Speed:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        #: Bytes that our last run read from the simulator.
-        self.fetched = 0
         pipeline.migrate()
         pipeline.start_simulator(recordings=0, speed=1, history=0, audio_etag="strong")
         pipeline.ask_simulator("/simulator/limits", {"heavy": SLOTS, "light": SLOTS})
@@ -77,7 +74,6 @@ class Speed:
         announced = next(line for line in events_of(poller.log) if line.get("event") == "recordings_announced")
         first, last = (datetime.fromisoformat(line["timestamp"]) for line in (announced, stored()[-1]))
         run = Run((last - first).total_seconds(), cpu_seconds(downloader.pid) - before, peak_mb(downloader.pid))
-        self.fetched = fetched_bytes(downloader)
         for name in ("poller", "downloader"):
             self.pipeline.kill(name)
         return run
@@ -122,14 +118,6 @@ def access_token(pipeline: Pipeline) -> str:
     request.add_header("Authorization", f"Basic {secret}")
     with urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
         return str(json.load(answer)["access_token"])
-
-
-def fetched_bytes(downloader: Process) -> int:
-    """Bytes of audio that a downloader has read, by its own metric."""
-    port = next(line["port"] for line in events_of(downloader.log) if line.get("event") == "admin_port_opened")
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-        lines = answer.read().decode().splitlines()
-    return round(float(next(line for line in lines if line.startswith("ringvault_downloaded_bytes_total")).split()[1]))
 
 
 def compare(speed: Speed, load: Load, rounds: int) -> bool:

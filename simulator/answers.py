@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+#: the bytes of each write of a body in answer to the present request.
+SENT: ContextVar[list[int]] = ContextVar("sent")
 
 
 @dataclass
@@ -26,9 +30,17 @@ def bytes_answer(body: bytes, content_type: str, status: int = 200, headers: dic
     return Answer(status, {"Content-Type": content_type, **(headers or {})}, len(body), lambda: iter((body,)))
 
 
+class _Counted(web.StreamResponse):
+    """Notes in ``SENT`` how many bytes of the body were written."""
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        SENT.get([]).append(len(data))
+        await super().write(data)
+
+
 async def begin(request: web.Request, answer: Answer, *, sized: bool = True) -> web.StreamResponse:
     """Sends status and headers, with the length that ``size`` promises, or in chunks without one."""
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response = _Counted(status=answer.status, headers=answer.headers)
     if answer.status != 204 and sized:
         response.content_length = answer.size
     await response.prepare(request)

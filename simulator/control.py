@@ -58,6 +58,7 @@ async def counts(world: World) -> Reply:
     return {
         "requests": dict(world.requests),
         "answers": dict(world.answers),
+        "sent_bytes": dict(world.sent),
         "groups": world.limits.report(),
         **world.limits.refusals(),
         "faults": dict(world.faults.happened),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from simulator import account_endpoints as account
-from simulator.answers import Answer, json_answer, send
+from simulator.answers import SENT, Answer, json_answer, send
 from simulator.body_faults import BODY_KINDS
 from simulator.control import control_routes
 from simulator.endpoints import ENDPOINTS, Endpoint
@@ -78,6 +78,15 @@ def _token_route(
 
 
 async def _answer(visit: Visit, produce: Produce) -> web.StreamResponse:
+    sent: list[int] = []
+    SENT.set(sent)
+    try:
+        return await _answer_or_fault(visit, produce)
+    finally:  # also of what the client did not wait for.
+        visit.world.sent[visit.endpoint] += sum(sent)
+
+
+async def _answer_or_fault(visit: Visit, produce: Produce) -> web.StreamResponse:
     async def limited() -> Answer:
         try:
             answer = await produce()

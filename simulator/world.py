@@ -44,6 +44,8 @@ class World:
     without_extract_sync: int = 0
     sync_away_until: float = float("-inf")
     requests: Counter[str] = field(default_factory=Counter)
+    #: bytes of bodies that were written, by endpoint.
+    sent: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     digests: dict[str, str] = field(default_factory=dict)
 

@@ -130,6 +130,21 @@ async def test_a_body_is_cut_without_a_length_in_chunks_or_with_the_connection(
     assert whole.content.startswith(unframed.content)
 
 
+async def test_the_bytes_that_were_sent_are_counted_also_those_before_a_cut(
+    simulator: Simulator, http: httpx.AsyncClient, order: Order
+) -> None:
+    token = await sign_in(http)
+    url = f"{ACCOUNT}/recording/{next(iter(simulator.world.company.recordings))}/content"
+    await order("recording.content", "cut", after_bytes=700)
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        await http.get(url, headers=token)
+    whole = await http.get(url, headers=token)
+
+    counts = (await http.get("/simulator/counts")).json()
+
+    assert counts["sent_bytes"]["recording.content"] == 700 + len(whole.content)
+
+
 async def test_audio_that_is_there_can_seem_not_to_be_ready(
     simulator: Simulator, http: httpx.AsyncClient, order: Order
 ) -> None:
