@@ -1,6 +1,7 @@
 """Downloaders that are killed again and again, at any moment of an upload, leave nothing open in the end."""
 
 import asyncio
+import os
 import random
 
 import pytest
@@ -16,6 +17,8 @@ RECORDING = {"bytes": 12_000_000}
 SLOW = {"endpoint": "recording.content", "kind": "slow", "bytes_per_second": 6_000_000, "times": AT_ONCE * ROUNDS}
 #: Seconds after its claim in which a downloader is killed: as long as a whole attempt, so that no moment is spared.
 LONGEST_LIFE = 2.0
+#: What draws the moments: another each time, and printed, so that a failure can be run again with its own.
+SEED = "KILLED_UPLOADS_SEED"
 #: Everything that is not stored is to be fetched now, as when the claims of the dead have run out.
 LET_GO = """
 UPDATE recordings SET audio_claimed_until = CASE WHEN audio_claim IS NULL THEN NULL ELSE clock_timestamp() END,
@@ -32,6 +35,9 @@ STORED = "SELECT count(*) FROM recordings WHERE audio_state = 'stored'"
 async def test_twenty_kills_at_random_moments_leave_whole_objects_and_no_open_upload(
     pipeline: Pipeline, rows: Rows
 ) -> None:
+    seed = os.environ.get(SEED) or str(random.SystemRandom().randrange(2**32))
+    print(f"{SEED}={seed}")  # noqa: T201 - pytest shows it when the test fails.
+    moments = random.Random(seed)
     pipeline.start_simulator(recordings=0)
     pipeline.ask_simulator("/simulator/faults", SLOW)
     for _ in range(AT_ONCE):
@@ -40,7 +46,7 @@ async def test_twenty_kills_at_random_moments_leave_whole_objects_and_no_open_up
     await until(lambda: rows.ask(f"SELECT ({PENDING}) = {AT_ONCE}"), what="rows to fetch")
 
     async with storage_of(pipeline) as storage:
-        left = [await _killed_at_random_moments(pipeline, rows, storage) for _ in range(ROUNDS)]
+        left = [await _killed_at_random_moments(pipeline, rows, storage, moments) for _ in range(ROUNDS)]
         assert sum(left) > 0  # or nothing was put to the test.
 
         await rows.ask(LET_GO)
@@ -54,7 +60,7 @@ async def test_twenty_kills_at_random_moments_leave_whole_objects_and_no_open_up
             assert await sha256_of(storage, row["audio_object"]) == truth["sha256"]
 
 
-async def _killed_at_random_moments(pipeline: Pipeline, rows: Rows, storage: Storage) -> int:
+async def _killed_at_random_moments(pipeline: Pipeline, rows: Rows, storage: Storage, moments: random.Random) -> int:
     """Let downloaders begin, kill each at a moment of its own, and say how many uploads they leave open."""
     await rows.ask(LET_GO)
     names = [f"downloader {number}" for number in range(AT_ONCE)]
@@ -62,9 +68,9 @@ async def _killed_at_random_moments(pipeline: Pipeline, rows: Rows, storage: Sto
         pipeline.launch("downloader", name, DOWNLOAD_CONCURRENCY="1")
     await until(lambda: rows.ask(f"SELECT ({CLAIMED}) * 2 >= ({PENDING})"), what="half of the claims")
 
-    async def kill(name: str) -> None:
-        await asyncio.sleep(random.uniform(0, LONGEST_LIFE))  # chance is the point: there is no fact to wait for.
+    async def kill(name: str, moment: float) -> None:
+        await asyncio.sleep(moment)  # chance is the point: there is no fact to wait for.
         pipeline.kill(name)
 
-    await asyncio.gather(*map(kill, names))
+    await asyncio.gather(*(kill(name, moments.uniform(0, LONGEST_LIFE)) for name in names))
     return len(await storage.open_uploads())
