@@ -67,8 +67,16 @@ def _is_away(error: Exception, connection: "Connection | None") -> bool:
     it says that we use it wrongly.
     """
     if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError) and (connection is None or connection.is_closed())
+        return not isinstance(error, ValueError) and (connection is None or _is_closed(connection))
     return isinstance(error, AWAY_ERRORS)
+
+
+def _is_closed(connection: Connection) -> bool:
+    """The pool takes away a connection that it saw close, which then answers no question, not even this one."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 class Pool:
@@ -154,7 +162,8 @@ async def _roll_back(connection: Connection, transaction: asyncpg.transaction.Tr
         async with asyncio.timeout(_GIVE_UP_WITHIN):
             await transaction.rollback()
     except AWAY_ERRORS:
-        connection.terminate()
+        if not _is_closed(connection):
+            connection.terminate()
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from common.amqp.publisher import Publisher
 from common.clock import SystemClock
 from common.database import pool as pools
 from common.database.migrate import migrate
-from common.database.pool import DatabaseAway, DatabaseRefuses, Pool, open_pool
+from common.database.pool import Connection, DatabaseAway, DatabaseRefuses, Pool, open_pool
 from common.messages import InsightsReceived
 from common.telemetry.health import Health
 from private_servers.postgres import Postgres
@@ -260,6 +260,40 @@ async def test_whoever_is_cancelled_while_the_database_is_frozen_ends_as_cancell
             assert task.cancelled()
         finally:
             postgres.resume()
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def the_server_hangs_up(postgres: Postgres, connection: Connection) -> None:
+    """While nothing is asked of it, so that only the pool notices."""
+    await order(postgres, END_ALL)
+    while not pools._is_closed(connection):  # noqa: ASYNC110 - a fact of asyncpg's
+        await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_closes_between_two_statements_is_an_outage(postgres: Postgres, database: str) -> None:
+    async def write() -> None:
+        async with pool.transaction() as connection:
+            await the_server_hangs_up(postgres, connection)
+            await connection.execute("SELECT 1")
+
+    async with open_pool(database, "test") as pool:
+        with pytest.raises(DatabaseAway):
+            await write()
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("fault", [KeyError, asyncio.CancelledError])
+async def test_what_goes_wrong_while_a_connection_closes_is_told_as_it_is(
+    fault: type[BaseException], postgres: Postgres, database: str
+) -> None:
+    async def write() -> None:
+        async with pool.transaction() as connection:
+            await the_server_hangs_up(postgres, connection)
+            raise fault
+
+    async with open_pool(database, "test") as pool:
+        with pytest.raises(fault):
+            await write()
         assert await pool.fetchval("SELECT 1") == 1
 
 
