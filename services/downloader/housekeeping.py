@@ -20,8 +20,6 @@ from services.downloader.sidecars import AT_ONCE, write_sidecars
 
 #: Seconds that the right to do this holds: longer than any one step, a piece of the journal on a slow line included.
 _HOLDS: Final = 900.0
-#: Seconds to give the lease back at a stop; then it ends by itself.
-_RELEASE_WITHIN: Final = 2.0
 #: Seconds between two looks. A file beside the audio may be so much older than its row.
 LOOK_EVERY: Final = 30.0
 
@@ -50,7 +48,7 @@ async def keep_house(
             if not more:
                 await asyncio.sleep(LOOK_EVERY)
     finally:
-        await _release(pool, lease)
+        await lease.release(pool)
 
 
 async def _once(pool: Pool, storage: Storage, clock: Clock, journal_keep: timedelta | None) -> bool:
@@ -60,11 +58,3 @@ async def _once(pool: Pool, storage: Storage, clock: Clock, journal_keep: timede
     if journal_keep is not None:
         more = await forget_day(pool, storage, clock, journal_keep) or more
     return more
-
-
-async def _release(pool: Pool, lease: Lease) -> None:
-    try:
-        async with asyncio.timeout(_RELEASE_WITHIN):
-            await lease.release(pool)
-    except (DatabaseAway, TimeoutError):
-        structlog.get_logger().info("lease_left_to_end")

@@ -20,8 +20,6 @@ RENEW_EVERY: Final = 5.0
 #: Seconds that the work may take to end by itself after a stop, so that no row stays marked as announced whose job was
 #: not published; the lease outlives them.
 FINISH_WITHIN: Final = 5.0
-#: Seconds to say after that that the next one may lead; it finds out by itself.
-RELEASE_WITHIN: Final = 2.0
 
 
 class LeadershipLost(Exception):
@@ -55,7 +53,7 @@ async def lead(pool: Pool, lease: Lease, stop: asyncio.Event, work: Callable[[Le
                 await _work(pool, Leadership(lease, fencing), stop, work)
             await pause(RENEW_EVERY, stop)
     finally:
-        await _release(pool, lease)
+        await lease.release(pool)
 
 
 async def _work(
@@ -98,11 +96,3 @@ async def _hold(pool: Pool, lease: Lease) -> int | None:
         reason = str(error) or type(error).__name__
         structlog.get_logger().warning("lease_not_renewed", reason=reason)
         return None
-
-
-async def _release(pool: Pool, lease: Lease) -> None:
-    try:
-        async with asyncio.timeout(RELEASE_WITHIN):
-            await lease.release(pool)
-    except (DatabaseAway, TimeoutError):
-        structlog.get_logger().info("lease_left_to_end")
