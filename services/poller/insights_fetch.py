@@ -1,4 +1,4 @@
-"""Insights that no event brought: asked for through the insights GET, as journaled and merged as an event.
+"""Insights that no event brought: asked for through the insights GET, and journaled and merged as an event is.
 
 The row says when (`insights_due_at`), and why there are none (`insights_reason`). Light requests of the shared budget,
 after everything that is more urgent.
@@ -25,7 +25,15 @@ from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import Forbidden, Missing, NoBudget, Rejected, RingCentralError, SourceFailed
 from common.ringcentral.insights import Answer, get_insights
 from common.telemetry.metrics import INSIGHTS_ASKED
-from services.poller.insights_schedule import AGAIN, EXPECTED, EXPECTED_WITHIN, first_ask, next_ask
+from services.poller.insights_schedule import (
+    AGAIN,
+    CLOSING,
+    CLOSING_WITHIN,
+    EXPECTED,
+    EXPECTED_WITHIN,
+    first_ask,
+    next_ask,
+)
 from services.poller.leadership import Leadership
 
 #: Requests a pass: two minutes of one user's budget, so that what falls due meanwhile has its turn soon.
@@ -48,6 +56,7 @@ class Outcome(enum.StrEnum):
     """What came of one request; the labels of the metric."""
 
     FOUND = "found"
+    NOTHING_NEW = "nothing_new"
     NOTES_ONLY = "notes_only"
     MISSING = "missing"
     FORBIDDEN = "forbidden"
@@ -98,6 +107,10 @@ async def _plan(work: Fetching) -> int:
     sql, account_id = statements("recordings_insights"), work.client.account_id
     rows = await work.pool.fetch(sql["unplanned"], account_id, EXPECTED_WITHIN, PLANNED)
     due = [first_ask(_ended_at(row), row["first_seen_at"], expected=row["expected"]) for row in rows]
+    if left := PLANNED - len(rows):
+        since = work.clock.now() - CLOSING_WITHIN
+        unclosed = await work.pool.fetch(sql["unclosed"], account_id, since, left)
+        rows, due = rows + unclosed, due + [_ended_at(row) + CLOSING for row in unclosed]
     if rows:
         keys = [row["domain"] for row in rows], [row["source_record_id"] for row in rows]
         async with work.pool.transaction() as connection:
@@ -137,7 +150,10 @@ def _code(error: RingCentralError) -> str:
 
 
 async def _keep(work: Fetching, row: asyncpg.Record, answer: Answer) -> tuple[Outcome, str]:
-    """Journal and merge, in one transaction; call notes alone are asked for again."""
+    """Journal and merge, in one transaction; call notes alone are asked for again.
+
+    What events have brought already is not journaled a second time.
+    """
     now, account_id, saying = work.clock.now(), work.client.account_id, answer.insights.saying
     key = row["domain"], row["source_record_id"]
     entry = Entry(
@@ -154,11 +170,15 @@ async def _keep(work: Fetching, row: asyncpg.Record, answer: Answer) -> tuple[Ou
     sql = statements("recordings_insights")
     async with work.pool.transaction() as connection:
         await work.leadership.prove(connection)
-        await journal(connection, [entry], now)
+        before = await connection.fetchrow(sql["state"], account_id, *key)
         await merge_sayings(connection, account_id, [Said(key, saying)], now)
-        if await connection.fetchval(sql["state"], account_id, *key) not in {"absent", "partial"}:
+        after = await connection.fetchrow(sql["state"], account_id, *key)
+        new = before != after
+        if new or row["insights_state"] != "present":
+            await journal(connection, [entry], now)
+        if after is not None and after["insights_state"] not in {"absent", "partial"}:
             await connection.execute(sql["asked"], account_id, *key)
-            return Outcome.FOUND, ""
+            return Outcome.FOUND if new else Outcome.NOTHING_NEW, ""
     outcome = Outcome.NOTES_ONLY if saying.insights else Outcome.MISSING
     return await _put_off(work, row, outcome, "the answer holds none")
 
@@ -169,7 +189,8 @@ async def _put_off(work: Fetching, row: asyncpg.Record, outcome: Outcome, why: s
     counted = outcome not in {Outcome.FORBIDDEN, Outcome.FAILED}
     due_at: datetime | None = now + AGAIN
     if counted:
-        due_at = None if outcome is Outcome.REJECTED else next_ask(_ended_at(row), now, expected=row["expected"])
+        last = outcome is Outcome.REJECTED or row["insights_state"] == "present"
+        due_at = None if last else next_ask(_ended_at(row), now, expected=row["expected"])
     reason = _reason(outcome, why, expected=row["expected"], last=due_at is None)
     values = (row["domain"], row["source_record_id"], reason, due_at, int(counted), now)
     async with work.pool.transaction() as connection:

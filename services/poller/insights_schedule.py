@@ -6,6 +6,7 @@ Insights come 5 to 30 minutes after a call, some later (facts 1.5). Asking costs
 |---|---|
 | a recording of an extension that has insights, or that came with call notes alone | 45 min, 2 h, 6 h, 1, 3, 7 days |
 | any other | once, after 2 h |
+| one whose insights came by events | once, after 1 day: of several events one may have been lost, and nothing tells |
 
 A recording that was seen only later is asked for some minutes after that, and then goes on where its age is.
 """
@@ -24,6 +25,10 @@ EXPECTED: Final = (
 )
 #: The ages at which they are asked for where they are not: late enough for one answer to be the last.
 NOT_EXPECTED: Final = (timedelta(hours=2),)
+#: The age at which insights that came by events are asked for once: by then RingCentral has made all of them.
+CLOSING: Final = timedelta(days=1)
+#: What began longer ago than this is not asked about any more for that.
+CLOSING_WITHIN: Final = EXPECTED[-1]
 #: An extension has insights when one of its recordings has some that began within so long.
 EXPECTED_WITHIN: Final = timedelta(days=30)
 #: Time for an event that has arrived here, and is in the spool or the queue, to reach the row.

@@ -117,7 +117,7 @@ async def test_where_insights_are_expected_it_is_asked_for_a_week_and_then_unava
     assert found["insights_reason"] == "RingCentral had none 7 days after the call (RAH-3001)"
     assert found["insights_due_at"] is None
     assert 3 <= found["insights_attempts"] <= 6
-    assert asked(account) == found["insights_attempts"]
+    assert asked(account) == found["insights_attempts"] + 1, "and once for the one whose event came"
 
 
 async def test_where_none_are_expected_it_is_asked_once(account: Guarded) -> None:
@@ -131,7 +131,7 @@ async def test_where_none_are_expected_it_is_asked_once(account: Guarded) -> Non
         assert found["insights_state"] == "unavailable"
         assert found["insights_attempts"] == 1
         assert "its extension seems to have no licence" in found["insights_reason"]
-    assert asked(account) == 3
+    assert asked(account) == 3 + 1, "and once for the one whose event came"
 
 
 async def test_an_event_after_the_end_of_the_schedule_is_taken(account: Guarded) -> None:
@@ -144,6 +144,54 @@ async def test_an_event_after_the_end_of_the_schedule_is_taken(account: Guarded)
 
     found = await account.recording(recording)
     assert (found["insights_state"], found["insights_reason"]) == ("present", None)
+
+
+async def test_the_one_of_two_events_that_was_lost_is_made_good_a_day_later(account: Guarded) -> None:
+    recording = await account.call(notes_after=3 * MINUTE, insights_after=10 * MINUTE)
+    await lose(account)
+    await pass_time(account, 20 * HOUR, 4)
+    before = await account.recording(recording)
+    assert before["insights_state"] == "present"
+    assert "CallNotes" not in before["insights"]
+    assert asked(account) == 0
+
+    await pass_time(account, 6 * HOUR, 2)
+
+    found = await account.recording(recording)
+    assert dict(found["insights"]).keys() == {"CallNotes", *before["insights"]}
+    assert (found["insights_due_at"], found["insights_attempts"], asked(account)) == (None, 1, 1)
+    assert await account.pool.fetchval("SELECT count(*) FROM insight_events WHERE source = 'fetched'") == 1
+
+
+async def test_what_events_have_brought_is_looked_at_once_more_and_kept_once(account: Guarded) -> None:
+    recording = await account.call(notes_after=3 * MINUTE, insights_after=10 * MINUTE)
+    await pass_time(account, 20 * HOUR, 4)
+    before = await account.recording(recording)
+
+    await pass_time(account, 9 * DAY, 12)
+
+    found = await account.recording(recording)
+    assert (found["insights"], found["insights_state"]) == (before["insights"], "present")
+    assert asked(account) == 1
+    assert await account.pool.fetchval("SELECT count(*) FROM insight_events WHERE source = 'fetched'") == 0
+
+
+async def test_a_last_look_that_is_refused_takes_nothing_away(account: Guarded) -> None:
+    recording = await account.call()
+    await pass_time(account, 20 * HOUR, 4)
+    account.simulator.world.faults.add({"endpoint": "insights.record", "kind": "status", "status": 404, "times": 1})
+    before = await account.recording(recording)
+
+    await pass_time(account, 9 * DAY, 12)
+
+    found = await account.recording(recording)
+    assert {**found, "updated_at": None} == {
+        **before,
+        "updated_at": None,
+        "insights_attempts": 1,
+        "insights_due_at": None,
+    }
+    assert asked(account) == 1
 
 
 async def test_call_notes_alone_are_completed(account: Guarded) -> None:

@@ -14,49 +14,59 @@ WHERE r.account_id = $1 AND r.insights_state IN ('absent', 'partial') AND r.insi
 ORDER BY r.first_seen_at
 LIMIT $3;
 
+-- name: unclosed
+-- Recordings whose insights came by events, and were never asked for.
+SELECT domain, source_record_id, started_at, coalesce(duration_ms, 0) AS duration_ms
+FROM recordings
+WHERE account_id = $1 AND insights_state = 'present' AND insights_due_at IS NULL AND insights_attempts = 0
+    AND started_at > $2 AND audio_state <> 'erased'
+ORDER BY started_at
+LIMIT $3;
+
 -- name: plan
 -- When the insights of these are asked for.
 UPDATE recordings r
 SET insights_due_at = n.due_at
 FROM unnest($2::text[], $3::text[], $4::timestamptz[]) AS n (domain, source_record_id, due_at)
 WHERE r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.source_record_id
-    AND r.insights_state IN ('absent', 'partial') AND r.insights_due_at IS NULL;
+    AND r.insights_state IN ('absent', 'partial', 'present') AND r.insights_due_at IS NULL;
 
 -- name: due
 -- What is asked for now: what fell due last goes first, so that live calls pass a backlog.
 SELECT r.domain, r.source_record_id, coalesce(r.started_at, r.first_seen_at) AS started_at,
     coalesce(r.duration_ms, 0) AS duration_ms, r.insights_state,
-    r.insights_state = 'partial' OR EXISTS (
+    r.insights_state <> 'absent' OR EXISTS (
         SELECT FROM recordings o
         WHERE o.account_id = r.account_id AND o.extension_id = r.extension_id
             AND o.insights_state IN ('present', 'partial')
             AND o.started_at > r.started_at - $3::interval AND o.started_at < r.started_at + $3::interval
     ) AS expected
 FROM recordings r
-WHERE r.account_id = $1 AND r.insights_state IN ('absent', 'partial') AND r.insights_due_at <= $2
+WHERE r.account_id = $1 AND r.insights_state IN ('absent', 'partial', 'present') AND r.insights_due_at <= $2
     AND r.audio_state <> 'erased'
 ORDER BY r.insights_due_at DESC
 LIMIT $4;
 
 -- name: state
 -- How far the insights of one are here.
-SELECT insights_state FROM recordings WHERE account_id = $1 AND domain = $2 AND source_record_id = $3;
+SELECT insights_state, insights FROM recordings WHERE account_id = $1 AND domain = $2 AND source_record_id = $3;
 
 -- name: ask_later
 -- They were not there, or not all of them: why, and when they are asked for next; never, when there is no next time.
--- What has no insights then is unavailable; call notes alone stay what they are.
+-- What has no insights then is unavailable; call notes alone, and what events have brought, stay what they are.
 UPDATE recordings
-SET insights_due_at = $5, insights_reason = $4, insights_attempts = insights_attempts + $6,
+SET insights_due_at = $5, insights_attempts = insights_attempts + $6,
+    insights_reason = CASE insights_state WHEN 'present' THEN insights_reason ELSE $4 END,
     insights_state = CASE WHEN $5::timestamptz IS NULL AND insights_state = 'absent' THEN 'unavailable'
         ELSE insights_state END,
-    updated_at = CASE WHEN $5::timestamptz IS NULL THEN $7 ELSE updated_at END
-WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_state IN ('absent', 'partial')
+    updated_at = CASE WHEN $5::timestamptz IS NULL AND insights_state <> 'present' THEN $7 ELSE updated_at END
+WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_state IN ('absent', 'partial', 'present')
 RETURNING insights_state;
 
 -- name: asked
 -- They were there.
 UPDATE recordings
-SET insights_attempts = insights_attempts + 1
+SET insights_attempts = insights_attempts + 1, insights_due_at = NULL
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_state <> 'erased';
 
 -- name: explain
