@@ -1,9 +1,9 @@
 """`make bench-storms`: a company under every fault that ends, seed after seed, held against the simulator's truth.
 
 Faults of token, budget, call log and HTTP, and events that are duplicated, delayed, reordered or odd, all at once. A
-seed is good when every obtainable recording is stored and equal by sha256, every delivered event is merged, and the
-call log is read by the sync endpoint in the end. All together are good when each kind of fault has happened, in one
-seed or another.
+seed is good when every obtainable recording is stored and equal by sha256, every other one is in a final state with its
+reason, every insight that was delivered or that RingCentral gives when asked is merged, and the call log is read by the
+sync endpoint in the end. All together are good when each kind of fault has happened, in one seed or another.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import httpx
 
+from benchmarks.storm_end import faults_at_the_end
 from benchmarks.storm_report import Report, report_of
 from common.database.pool import Pool, open_pool
 from common.storage.open import open_storage
@@ -59,12 +60,27 @@ WINDOWS_WITHIN: Final = timedelta(minutes=1)
 _END_WINDOWS: Final = """
 UPDATE call_log_cursors SET windows_until = $1 WHERE windows_until > $1 AND windows_until <= $1::timestamptz + $2
 """
-#: The longer steps of a recording's schedule pass as fast as the company's time does: a fourth attempt would be made
-#: after 26 minutes, and so many faults meet one recording in some seeds.
+#: The longer steps of a recording's schedules pass as fast as the company's time: so many faults meet some recordings
+#: that it takes days, as it does until RingCentral's 404 is final, and until insights are asked for once more.
 _HASTEN: Final = """
-UPDATE recordings SET audio_due_at = $1 + (audio_due_at - $1) / 60
-WHERE audio_state IN ('pending', 'quarantined') AND audio_due_at > $1::timestamptz + interval '90 seconds'
+UPDATE recordings
+SET audio_due_at = $1::timestamptz + (audio_due_at - $1::timestamptz) / 60
+WHERE audio_state IN ('pending', 'quarantined') AND audio_due_at > $2
 """
+_HASTEN_INSIGHTS: Final = """
+UPDATE recordings SET insights_due_at = $1::timestamptz + (insights_due_at - $1::timestamptz) / 60
+WHERE insights_due_at > $2
+"""
+#: What the call log did not show when it was asked singly was first seen four days ago, and is asked for a last time.
+_GROWN_OLD: Final = """
+UPDATE recordings SET first_seen_at = $1::timestamptz - interval '4 days', audio_due_at = $1
+WHERE audio_state = 'unknown' AND audio_due_at > $2
+"""
+_ROWS: Final = """
+SELECT domain, source_record_id, audio_state, audio_reason, audio_due_at, insights FROM recordings WHERE account_id = $1
+"""
+#: Shorter steps than this pass as they are.
+_SHORT: Final = timedelta(seconds=20)
 _WINDOWS: Final = "SELECT count(*) FROM call_log_cursors WHERE windows_since IS NOT NULL"
 
 
@@ -155,9 +171,14 @@ async def _wait(pipeline: Pipeline) -> tuple[Verdict, dict[str, Any]]:
             # A request that was on the wire when a penalty began cannot be called back.
             counts["refused"] -= counts["refused_on_the_wire"]
             by_windows, late = await _by_windows(pool), time.monotonic() > deadline
-            await pool.execute(_HASTEN, datetime.now(UTC))
+            now = datetime.now(UTC)
+            for statement in (_HASTEN, _HASTEN_INSIGHTS, _GROWN_OLD):
+                await pool.execute(statement, now, now + _SHORT)
             if truth["finished"] or late:
                 verdict = await check(truth, counts, pool, storage)
+                verdict.faults += faults_at_the_end(
+                    truth, [dict(row) for row in await pool.fetch(_ROWS, truth["account_id"])]
+                )
                 if by_windows:
                     verdict.faults.append("the call log is still read by windows")
                 if late or not verdict.faults:

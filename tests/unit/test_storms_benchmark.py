@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.storm_end import faults_at_the_end
 from benchmarks.storm_report import Report, reasons_for, report_of
 from benchmarks.storms import FAULTS, windows_of
 from simulator.fault_names import NAMES, chosen_faults
@@ -61,3 +62,28 @@ def test_ways_to_read_the_call_log_are_counted_by_their_changes() -> None:
     assert windows_of([]) == (0, 0)
     assert windows_of([False, True, True, False, False, True]) == (2, 1)
     assert windows_of([True, False]) == (1, 1)
+
+
+def told(**kinds: bool) -> dict[str, Any]:
+    """The truth of one recording whose insights RingCentral gives, or does not."""
+    fates = {name: {"fetchable": value} for name, value in kinds.items()}
+    return {"recordings": [{"id": "1"}], "insights": [{"domain": "pbx", "record_id": "1", "kinds": fates}]}
+
+
+def held(state: str, reason: str | None = None, due_at: str | None = None, **insights: Any) -> list[dict[str, Any]]:
+    row = {"domain": "pbx", "source_record_id": "1", "audio_state": state, "audio_reason": reason}
+    return [{**row, "audio_due_at": due_at, "insights": insights}]
+
+
+def test_what_is_not_stored_must_be_at_an_end_with_its_reason() -> None:
+    assert list(faults_at_the_end(told(), held("unavailable", "deleted"))) == []
+    assert list(faults_at_the_end(told(), held("unknown", "the call log never showed it"))) == []
+    assert list(faults_at_the_end(told(), held("stored"))) == []
+    for row in (held("pending", "not yet", "tomorrow"), held("failed"), held("unknown"), []):
+        assert len(list(faults_at_the_end(told(), row))) == 1
+
+
+def test_what_ringcentral_gives_when_asked_must_be_merged() -> None:
+    given = told(Summary=True, CallNotes=True, AIScore=False)
+    assert list(faults_at_the_end(given, held("stored", Summary=[], CallNotes=[]))) == []
+    assert "CallNotes" in next(faults_at_the_end(given, held("stored", Summary=[])))
