@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.ringcentral.errors import NoBudget
 from common.ringcentral.limits import group_of, limit_of, of_another_limiter, penalty_of
+from common.ringcentral.pressure import Pressure
 from common.telemetry.metrics import BUDGET_WAIT_SECONDS
 
 
@@ -101,6 +103,7 @@ class Budget:
         self._app = app
         self._sql = statements("rate_slots")
         self._turns: defaultdict[tuple[Group, Priority, frozenset[str]], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._pressures = {group: Pressure(group.value) for group in Group}
         #: When this process saw a 429 last, by owner and group; that of another limiter stands under None.
         self._closed_at: dict[tuple[str | None, str | None], float] = {}
         #: Penalties that the others have not been told of, because the database was away: whose, of what, until when.
@@ -141,17 +144,21 @@ class Budget:
         self, owners: Sequence[str], group: Group, priority: Priority, timeout: float, until: float
     ) -> Grant | None:
         """Look, sleep until a slot may be free, look again; None when that took until `until`."""
-        waiter, noted, grant = uuid.uuid4(), False, None
+        waiter, noted, grant, pressure = uuid.uuid4(), False, None, self._pressures[group]
         try:
             while (grant := await self._try(owners, group, priority, timeout, waiter)) is None:
                 left = until - time.monotonic()
                 if left <= 0:
                     return None
-                noted = True
+                if not noted:
+                    noted = True
+                    pressure.begin()
                 pause = await self._say_waiting(waiter, owners, group, priority)
                 await asyncio.sleep(min(pause + random.uniform(0, _SPREAD), left))
             return grant
         finally:
+            if noted:
+                pressure.end()
             if noted and grant is None:
                 with suppress(DatabaseAway):  # the note ends by itself
                     await self._pool.execute(self._sql["stop_waiting"], waiter)
@@ -177,6 +184,8 @@ class Budget:
         if row is None or row["groups"] < len(set(owners)):
             await self._pool.execute(self._sql["ensure_groups"], *key, _PACE[group])
             return 0.0
+        usage = partial(self._pool.fetchrow, self._sql["usage"], *key)
+        await self._pressures[group].tell(row["window_seconds"], usage)
         soonest = _BEHIND if row["behind"] else _SOONEST
         return float(min(max(row["seconds"], soonest), _LATEST))
 

@@ -130,6 +130,12 @@ BUDGET_WAIT_SECONDS = Histogram(
     registry=REGISTRY,
     buckets=(0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60),
 )
+BUDGET_WAITING_SECONDS = Counter(
+    "ringvault_budget_waiting_seconds",
+    "Time in which at least one request of this process waited for a slot: nearly all of it where the budget limits.",
+    ["group"],
+    registry=REGISTRY,
+)
 TOKENS_MINTED = Counter("ringvault_tokens_minted", "Access tokens asked of RingCentral.", registry=REGISTRY)
 LEDGER_CALLS = Gauge("ringvault_ledger_calls", "Calls of the last seven days; told by the leader.", registry=REGISTRY)
 LEDGER_RECORDINGS = Gauge(

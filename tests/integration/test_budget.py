@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.database.migrate import migrate
 from common.database.pool import Pool, open_pool
@@ -69,6 +70,19 @@ async def test_several_users_have_a_budget_each(budget: Budget) -> None:
 
     assert sorted(grant.owner_id for grant in grants) == ["user 1"] * 3 + ["user 2"] * 3 + ["user 3"] * 3
     assert await budget.rate(HEAVY) == 3 * 4 / WINDOW
+
+
+async def test_a_backlog_makes_it_say_that_the_budget_is_the_limit_and_how_much_of_it_is_taken(budget: Budget) -> None:
+    await learn(budget, limit=2)
+
+    with capture_logs() as lines:
+        for _ in range(12):
+            await budget.settle(await take(budget, patience=NEVER), told(limit=2))
+
+    first = next(line for line in lines if line["event"] == "budget_is_the_limit")
+    assert (first["group"], first["of"], first["users"], first["window_seconds"]) == ("heavy", 2, 1, WINDOW)
+    assert first["used"] <= 2
+    assert first["waiting_part"] > 0.5
 
 
 async def test_polls_wait_behind_one_download_at_most_and_live_goes_before_backfill(pool: Pool) -> None:

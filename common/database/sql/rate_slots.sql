@@ -58,8 +58,8 @@ RETURNING s.owner_id, s.slot;
 
 -- name: wait
 -- Note that somebody waits for a slot of these owners, so that less urgent work lets them pass; the note is forgotten by
--- itself when the process is gone. Tells how many of the groups exist, in how many seconds a slot may come free, and
--- whether more urgent work goes first. A request that is under way holds its slot for a window from now at least, but
+-- itself when the process is gone. Tells how many of the groups exist, in how many seconds a slot may come free,
+-- whether more urgent work goes first, and their longest window. A request that is under way holds its slot for a window from now at least, but
 -- the answer to the only one may tell of more slots.
 -- Before Postgres 17 nothing can be subtracted from the `-infinity` of a slot that was never taken: "not before now".
 WITH noted AS (
@@ -76,7 +76,7 @@ WITH noted AS (
     FROM rate_slots s JOIN rate_groups g USING (owner_id, app, rate_group)
     WHERE s.owner_id = ANY($1::text[]) AND s.app = $2 AND s.rate_group = $3
 ), groups AS (
-    SELECT greatest(
+    SELECT g.window_seconds, greatest(
         clock_timestamp(), g.closed_until,
         (SELECT min(s.free_at) FROM soonest s WHERE s.owner_id = g.owner_id AND s.slot <= g.slots),
         (SELECT max(s.free_at) FROM soonest s WHERE s.owner_id = g.owner_id AND s.slot > g.slots)
@@ -90,8 +90,16 @@ WITH noted AS (
 )
 SELECT count(*) AS groups,
     greatest(0, extract(epoch FROM min(free_at) - clock_timestamp()))::double precision AS seconds,
-    coalesce(bool_or(behind), false) AS behind
+    coalesce(bool_or(behind), false) AS behind,
+    max(window_seconds) AS window_seconds
 FROM groups;
+
+-- name: usage
+-- How many slots these owners have, how many of them are taken, and whether a penalty holds any of them.
+SELECT count(*) AS slots, count(*) FILTER (WHERE s.free_at > clock_timestamp()) AS taken,
+    count(DISTINCT g.owner_id) AS users, coalesce(bool_or(g.closed_until > clock_timestamp()), false) AS closed
+FROM rate_groups g JOIN rate_slots s USING (owner_id, app, rate_group)
+WHERE g.owner_id = ANY($1::text[]) AND g.app = $2 AND g.rate_group = $3 AND s.slot <= g.slots;
 
 -- name: stop_waiting
 -- Forget a waiter, and those of processes that are gone.
