@@ -37,8 +37,8 @@ class Pressure:
     async def tell(self, window: float, usage: Callable[[], Awaitable[Any]]) -> None:
         """Say that the budget is the limit, once, after the first window of which most was spent waiting.
 
-        Again only after a window of which it was not. While a penalty is waited for, nothing is said. `usage` gets a row of
-        `slots`, `taken`, `users` and whether the budget is `closed`, or none.
+        Again only after a window of which it was not. While a penalty is waited for, nothing is said. `usage` gets a
+        row of `slots`, `taken`, `users` and whether the budget is `closed`, or none.
         """
         part = self._part_of(window)
         if part is None:
