@@ -6,6 +6,7 @@ from typing import Final
 
 from manifests.rendering import Object, Rendered, called
 from manifests.workloads import Workload, environment_of
+from services.poller.announce import window_size
 
 #: RingCentral's heavy requests a minute and user: one is one recording's audio.
 _PER_MINUTE: Final = 10
@@ -41,8 +42,19 @@ def _cap(rendered: Rendered, scaler: Object, target: Object) -> Iterator[str]:
         yield "the annotations ringvault/service-users and ringvault/seconds-per-recording must be numbers"
         return
     most = most_downloaders(users, seconds, int(concurrency.text) if concurrency and concurrency.text else _STREAMS)
-    if scaler["spec"].get("maxReplicaCount", 100) > most:
+    wanted = scaler["spec"].get("maxReplicaCount", 100)
+    if wanted > most:
         yield f"maxReplicaCount is more than the {most} that the budget can feed"
+    yield from _window(scaler, window_size(users * _PER_MINUTE / 60), wanted)
+
+
+def _window(scaler: Object, jobs: int, wanted: int) -> Iterator[str]:
+    """The queue is a short window: full, it must ask for all downloaders."""
+    values = [one["metadata"].get("value", "") for one in scaler["spec"]["triggers"] if one["type"] == "rabbitmq"]
+    for value in values:
+        asked = math.ceil(jobs / int(value)) if value.isdigit() and int(value) else 0
+        if asked < wanted:
+            yield f"the queue has {jobs} jobs at most, which ask for {asked} of {wanted} downloaders: lower the value"
 
 
 def _triggers(rendered: Rendered, scaler: Object) -> Iterator[str]:
