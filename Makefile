@@ -1,7 +1,7 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
-	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas \
+	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas bench-constants bench-throughput \
 	image image-check sbom compose-demo compose-check clean
 VENV := .venv
 # What `make chaos` and `make soak` are told.
@@ -101,6 +101,12 @@ bench-soon: setup ## how long after RingCentral has a recording it is stored, at
 
 bench-replicas: setup ## what more downloaders bring, with budget to spare and without (ARGS="--only four --seed 2")
 	@$(PYTHON) -m benchmarks.replicas $(ARGS)
+
+bench-constants: setup ## CPU, memory, transactions and bytes that one recording costs each part
+	@$(PYTHON) -m benchmarks.constants $(ARGS)
+
+bench-throughput: setup ## events a second through one receiver, RabbitMQ and one insights
+	@$(PYTHON) -m benchmarks.throughput $(ARGS)
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .
