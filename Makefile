@@ -1,7 +1,7 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
-	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas bench-constants bench-throughput \
+	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas bench-constants bench-throughput scaling \
 	image image-check sbom compose-demo compose-check clean
 VENV := .venv
 # What `make chaos` and `make soak` are told.
@@ -107,6 +107,9 @@ bench-constants: setup ## CPU, memory, transactions and bytes that one recording
 
 bench-throughput: setup ## events a second through one receiver, RabbitMQ and one insights
 	@$(PYTHON) -m benchmarks.throughput $(ARGS)
+
+scaling: setup ## compute the tables of docs/scaling.md (ARGS=--write puts them there)
+	@$(PYTHON) -m benchmarks.scaling $(ARGS)
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .
