@@ -80,7 +80,7 @@ async def _other_audio(visit: Visit, produce: Produce, parameters: Parameters) -
 async def _partial(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
     """206 with the first ``bytes`` (half) of what was asked for, also when that was no range, as it may be (facts 5).
 
-    ``total`` (the true one) is what it tells of the whole; "*" is allowed.
+    ``total`` (the true one) is what it tells of the whole; "*" is allowed. ``etag`` (true): whether it repeats that.
     """
     answer = await produce()
     body = first_bytes(answer, int(parameters.get("bytes", answer.size // 2)))
@@ -88,6 +88,8 @@ async def _partial(visit: Visit, produce: Produce, parameters: Parameters) -> we
     begin = int(asked.removeprefix("bytes ").partition("-")[0])
     told = f"bytes {begin}-{begin + len(body) - 1}/{parameters.get('total', true)}"
     headers = {**answer.headers, "Content-Range": told}
+    if not parameters.get("etag", True):
+        headers.pop("ETag", None)
     return await _send(visit, Answer(206, headers, len(body), lambda: iter((body,))), parameters)
 
 

@@ -15,7 +15,7 @@ from common.ringcentral.client import Ask, RingCentral
 from common.ringcentral.errors import Forbidden, NoBudget, SourceFailed, Throttled, pause_asked_by
 from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_RESUMES, DOWNLOADED_BYTES
-from services.downloader.ranges import Told, content_type_of, reply_to_range, told_by
+from services.downloader.ranges import Told, content_type_of, content_type_of_rest, reply_to_range, told_by
 from services.downloader.throughput import Throughput, TooSlow
 
 #: Times that one attempt goes on after a lost connection: a minute's budget of one user (facts 6). What breaks more
@@ -135,6 +135,8 @@ class Source:
         an attempt that received bytes counts, or one that never gets through would be made for ever.
         """
         validator, received = self._told.validator, self._received
+        if validator is None and self._answer.status_code == 206:
+            raise SourceFailed(f"a part of the audio came, {received} bytes, and no ETag by which to ask for the rest")
         if validator is None or received == 0 or self._resumes == MOST_RESUMES:
             raise SourceFailed(f"the audio broke off after {received} bytes: {why}")
         self._resumes += 1
@@ -145,7 +147,7 @@ class Source:
             broken = f"the audio broke off after {received} bytes: {why}; the rest could not be asked for: {error}"
             raise SourceFailed(broken, retry_after=pause_asked_by(error)) from None
         status, headers = self._answer.status_code, self._answer.headers
-        if content_type_of(status, headers) != self.content_type:
+        if content_type_of_rest(status, headers, self.content_type) != self.content_type:
             raise SourceFailed("the rest of the audio is of another type", status=status)
         total = reply_to_range(self._told, received, status, headers)
         reply = "anew" if total is None else "goes on"

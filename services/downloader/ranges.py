@@ -2,7 +2,9 @@
 
 A download goes on only with a strong validator (an ETag that is not `W/`), sent as If-Range. The reply is judged by
 its status and Content-Range, never by what seems to follow: some servers answer a Range with 200 and the bytes of the
-range, others with 206 and other bytes.
+range, others with 206 and other bytes. A 206 need not repeat ETag and type: If-Range lets a server send one only when
+nothing has changed, and tells it to leave out what is known (RFC 9110, 13.1.5 and 15.3.7). A date (Last-Modified) is no
+such validator: a recording may be made anew within its second.
 """
 
 import re
@@ -43,6 +45,12 @@ def content_type_of(status: int, headers: Mapping[str, str]) -> str:
     if headers.get("content-length") == "0":
         raise SourceFailed("the audio is empty", status=status)
     return content_type
+
+
+def content_type_of_rest(status: int, headers: Mapping[str, str], before: str) -> str:
+    """The same of a reply to a Range; a part that does not repeat its type has that of `before`."""
+    told = headers if status != 206 or "content-type" in headers else {**headers, "content-type": before}
+    return content_type_of(status, told)
 
 
 def told_by(status: int, headers: Mapping[str, str]) -> Told:

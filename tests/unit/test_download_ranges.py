@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ringcentral.errors import SourceFailed
-from services.downloader.ranges import Told, content_type_of, length_of, reply_to_range, told_by
+from services.downloader.ranges import Told, content_type_of, content_type_of_rest, length_of, reply_to_range, told_by
 
 TOLD = Told(1000, '"v1"')
 UNSIZED = Told(None, '"v1"')
@@ -73,6 +73,16 @@ def test_the_total_that_a_part_tells_is_known_from_then_on() -> None:
     assert reply_to_range(UNSIZED, 400, 206, {"content-range": "bytes 400-499/1000", "etag": '"v1"'}) == 1000
     with pytest.raises(SourceFailed, match="of how much"):
         reply_to_range(UNSIZED, 400, 206, {"content-range": "bytes 400-499/*", "etag": '"v1"'})
+
+
+def test_a_part_need_not_repeat_what_if_range_has_settled() -> None:
+    assert reply_to_range(TOLD, 400, 206, {"content-range": "bytes 400-999/1000"}) == 1000
+    assert content_type_of_rest(206, {}, "audio/mpeg") == "audio/mpeg"
+    assert content_type_of_rest(206, {"content-type": "audio/wav"}, "audio/mpeg") == "audio/wav"
+    with pytest.raises(SourceFailed, match="not audio"):
+        content_type_of_rest(206, {"content-type": ""}, "audio/mpeg")
+    with pytest.raises(SourceFailed, match="not audio"):
+        content_type_of_rest(200, {}, "audio/mpeg")  # the whole anew: it may be of another type.
 
 
 def test_the_bytes_of_the_range_with_status_200_are_not_taken_for_the_whole() -> None:
