@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -41,6 +41,10 @@ class Claim:
     audio_object: str | None
     audio_upload_id: str | None
     attempts: int
+    #: How often each kind of failure was met.
+    failures: Mapping[str, int]
+    #: Whether insights have brought this attempt forward.
+    ahead: bool
     #: Why there is no audio yet, as far as it was tried; or why what there is, is in quarantine.
     reason: str | None
     quarantined: bool
@@ -85,15 +89,21 @@ class Claim:
         await self._run("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds, verified)
 
     async def quarantine(
-        self, stored: StoredObject, content_type: str, milliseconds: int | None, reason: str, due_at: datetime | None
+        self,
+        stored: StoredObject,
+        content_type: str,
+        milliseconds: int | None,
+        reason: str,
+        due_at: datetime | None,
+        failures: Mapping[str, int],
     ) -> None:
         """It arrived whole and is not plausible: kept, and tried again when it is due, if it is."""
         facts = (stored.size, content_type, stored.sha256, self.clock.now(), milliseconds)
-        await self._run("quarantine", *facts, reason, due_at)
+        await self._run("quarantine", *facts, reason, due_at, failures)
 
-    async def retry_later(self, reason: str, due_at: datetime) -> None:
+    async def retry_later(self, reason: str, due_at: datetime, failures: Mapping[str, int]) -> None:
         """The attempt failed and counts."""
-        await self._run("retry_later", reason, due_at, self.clock.now())
+        await self._run("retry_later", reason, due_at, self.clock.now(), failures)
 
     async def give_up(self, reason: str, state: str) -> None:
         """The last attempt failed: `failed` or `unavailable`."""
@@ -161,6 +171,8 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
         audio_object=row["audio_object"],
         audio_upload_id=row["audio_upload_id"],
         attempts=row["audio_attempts"],
+        failures=row["audio_failures"],
+        ahead=row["audio_ahead"],
         reason=row["audio_reason"],
         quarantined=row["audio_state"] == "quarantined",
         started_at=row["started_at"] or row["first_seen_at"],
@@ -172,12 +184,13 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
 
 async def count_unclaimed_failure(
     pool: Pool, clock: Clock, job: DownloadRecording, claim_id: uuid.UUID, reason: str
-) -> int | None:
-    """Claiming failed, which counts as an attempt: how many there are now; with the last one the recording has failed.
+) -> tuple[int, int] | None:
+    """Claiming failed, which counts as an attempt: how many failures of the source and attempts there are now.
 
-    None when nothing was counted: the recording is done, not due, or in other hands.
+    With the last failure the recording has failed. None when nothing was counted: it is done, not due, or in other
+    hands.
     """
     key = (job.account_id, job.domain, job.source_record_id)
     statement = statements("unclaimed_recordings")["count_failure"]
-    attempts: int | None = await pool.fetchval(statement, *key, reason, claim_id, STEPS["source_failed"], clock.now())
-    return attempts
+    row = await pool.fetchrow(statement, *key, reason, claim_id, STEPS["source_failed"], clock.now())
+    return None if row is None else (row["failures"], row["attempts"])

@@ -31,7 +31,7 @@ from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
 from services.downloader.attempt import Arrived, Downloads, attempt
 from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
 from services.downloader.permission_gate import PermissionMissing
-from services.downloader.schedule import Kind, next_step, next_step_when_missing, why_unavailable
+from services.downloader.schedule import Kind, counted, next_step, next_step_when_missing, why_unavailable
 from services.downloader.storage_gate import StorageAway
 
 #: When a job is due again that got no slot (others had them: soon), whose storage is away (the gate knows more then),
@@ -89,12 +89,13 @@ async def _record_unclaimed_failure(
 ) -> None:
     reason = f"unexpected {type(error).__name__}"
     try:
-        attempts = await count_unclaimed_failure(downloads.pool, downloads.clock, job, claim_id, reason)
+        counts = await count_unclaimed_failure(downloads.pool, downloads.clock, job, claim_id, reason)
     except asyncpg.PostgresError:  # what it refused before, it may refuse again: the first error is the one to tell.
         structlog.get_logger().exception("failure_not_recorded")
         return
-    if attempts is not None:
-        _tell_failure(error, reason, attempts, next_step("source_failed", attempts))
+    if counts is not None:
+        failures, attempts = counts
+        _tell_failure(error, reason, attempts, next_step("source_failed", failures))
 
 
 async def _hand_back(downloads: Downloads, claim: Claim) -> None:
@@ -150,9 +151,10 @@ async def _record(downloads: Downloads, claim: Claim, arrived: Arrived, seconds:
         DOWNLOAD_SECONDS.observe(seconds)
         log.info("download_stored")
         return
-    reason, step = arrived.verdict.reason, next_step("implausible", claim.attempts + 1)
+    failures = counted(claim.failures, "implausible", ahead=claim.ahead)
+    reason, step = arrived.verdict.reason, next_step("implausible", failures["implausible"])
     due_at = None if step is None else downloads.clock.now() + step
-    await claim.quarantine(arrived.stored, arrived.content_type, length, reason, due_at)
+    await claim.quarantine(arrived.stored, arrived.content_type, length, reason, due_at, failures)
     DOWNLOADS.labels("quarantined", "").inc()
     log.warning("download_quarantined", reason=reason, attempts=claim.attempts + 1, again_in_seconds=_told(step))
 
@@ -171,12 +173,13 @@ async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | R
         return
     attempts, reason, age = claim.attempts + 1, str(error), claim.age
     kept, before_as_well = downloads.retention.longest_kept, claim.quarantined or claim.reason == reason
-    step = next_step_when_missing(attempts, age, kept, before_as_well=before_as_well)
+    failures = counted(claim.failures, "not_ready", ahead=claim.ahead)
+    step = next_step_when_missing(failures["not_ready"], age, kept, before_as_well=before_as_well)
     if step is None or isinstance(error, Rejected):
         await claim.give_up(why_unavailable(age, kept, reason), "unavailable")
         _tell_failure(error, reason, attempts, None)
     else:
-        await claim.retry_later(reason, downloads.clock.now() + step)
+        await claim.retry_later(reason, downloads.clock.now() + step, failures)
         _tell_failure(error, reason, attempts, step)
 
 
@@ -189,14 +192,14 @@ async def _record_storage_failure(downloads: Downloads, claim: Claim, error: Sto
 
 
 async def _record_failure(downloads: Downloads, claim: Claim, kind: Kind, error: Exception, reason: str) -> None:
-    attempts = claim.attempts + 1
-    step = next_step(kind, attempts)
+    failures = counted(claim.failures, kind, ahead=claim.ahead)
+    step = next_step(kind, failures[kind])
     if step is None:
         await claim.give_up(reason, "failed")
     else:
         step = max(step, timedelta(seconds=pause_asked_by(error)))
-        await claim.retry_later(reason, downloads.clock.now() + step)
-    _tell_failure(error, reason, attempts, step)
+        await claim.retry_later(reason, downloads.clock.now() + step, failures)
+    _tell_failure(error, reason, claim.attempts + 1, step)
 
 
 def _tell_failure(error: Exception, reason: str, attempts: int, step: timedelta | None) -> None:

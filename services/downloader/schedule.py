@@ -1,18 +1,21 @@
 """When an attempt is made again: steps that a person can read, per kind of failure. Pure.
 
-| attempt | not ready | source failed | implausible | our storage failed |
+| after failure | not ready | source failed | implausible | our storage failed |
 |---|---|---|---|---|
-| 2 | 30 s | 10 s | 5 min | 30 s |
-| 3 | 1 min | 1 min | 15 min | 1 min |
-| 4 | 2 min | 5 min | 30 min | 5 min |
-| 5 | 5 min | 20 min | 1 h | 15 min |
-| 6 | 15 min | 1 h | 2 h | 30 min |
-| 7 | 1 h | 3 h | 3 h | 1 h |
-| 8 | 3 h | 6 h | 6 h | 3 h |
-| 9 | 6 h | 12 h | 12 h | 6 h |
-| 10 | 12 h | 24 h | 24 h | 12 h |
-| 11 | 24 h | 24 h | 24 h | 24 h |
+| 1 | 30 s | 10 s | 5 min | 30 s |
+| 2 | 1 min | 1 min | 15 min | 1 min |
+| 3 | 2 min | 5 min | 30 min | 5 min |
+| 4 | 5 min | 20 min | 1 h | 15 min |
+| 5 | 15 min | 1 h | 2 h | 30 min |
+| 6 | 1 h | 3 h | 3 h | 1 h |
+| 7 | 3 h | 6 h | 6 h | 3 h |
+| 8 | 6 h | 12 h | 12 h | 6 h |
+| 9 | 12 h | 24 h | 24 h | 12 h |
+| 10 | 24 h | 24 h | 24 h | 24 h |
 | then | `unavailable` | `failed` | stays `quarantined` | `failed` |
+
+Each kind is counted by itself, so that none uses up the schedule of another; and an attempt that insights have brought
+forward takes no step, as it was made ahead of its time.
 
 What our storage finds too large is tried each day for ten days: a person must raise its limit, and others go on.
 
@@ -24,6 +27,7 @@ was tried, or when something is kept in quarantine, where it stays.
 RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts 9).
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -91,20 +95,26 @@ _ONCE_MORE: Final = timedelta(hours=6)
 _CLEANED_UP: Final = timedelta(days=1)
 
 
-def next_step(kind: Kind, attempts: int) -> timedelta | None:
-    """How long to wait after that many attempts, this one included; None when the schedule is used up."""
+def counted(failures: Mapping[str, int], kind: Kind, *, ahead: bool) -> dict[str, int]:
+    """How often each kind was met, now that this one was; `ahead` says that the attempt was brought forward."""
+    before = failures.get(kind, 0)
+    return {**failures, kind: max(before, 1) if ahead else before + 1}
+
+
+def next_step(kind: Kind, failures: int) -> timedelta | None:
+    """How long to wait after that many failures of the kind, this one included; None when the schedule is used up."""
     steps = STEPS[kind]
-    return timedelta(seconds=steps[attempts - 1]) if attempts <= len(steps) else None
+    return timedelta(seconds=steps[failures - 1]) if failures <= len(steps) else None
 
 
-def next_step_when_missing(attempts: int, age: timedelta, kept: timedelta, *, before_as_well: bool) -> timedelta | None:
+def next_step_when_missing(failures: int, age: timedelta, kept: timedelta, *, before_as_well: bool) -> timedelta | None:
     """The same when RingCentral has nothing there, `age` after the call's end; None when it will never be there.
 
     RingCentral keeps recordings for as long as `kept`.
 
     `before_as_well` says that the attempt before found nothing either, or that what there was is kept.
     """
-    step = next_step("not_ready", attempts)
+    step = next_step("not_ready", failures)
     if age <= _READY_WITHIN:
         return step
     return None if age > kept + _CLEANED_UP or before_as_well or step is None else _ONCE_MORE

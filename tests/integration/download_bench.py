@@ -8,7 +8,7 @@ from typing import Any
 
 from common.clock import SystemClock
 from common.database.pool import Pool
-from common.database.recordings import Said, merge_sayings
+from common.database.recordings import Said, bring_forward, merge_sayings
 from common.merge import Saying
 from common.messages import DownloadRecording
 from common.ringcentral.client import open_ringcentral
@@ -60,12 +60,18 @@ class DownloadBench:
             await self._pool.fetchrow("SELECT * FROM recordings WHERE source_record_id = $1", recording_id) or {}
         )
 
-    async def take_again(self, recording_id: str, attempts: int | None = None) -> Row:
-        """The same once it is due again, or after so many attempts."""
-        await self._pool.execute(
-            "UPDATE recordings SET audio_due_at = now(), audio_attempts = coalesce($1, audio_attempts)", attempts
-        )
+    async def take_again(self, recording_id: str, failures: dict[str, int] | None = None) -> Row:
+        """The same once it is due again, or after so many failures of each kind."""
+        await self._pool.execute("UPDATE recordings SET audio_due_at = now()")
+        if failures is not None:
+            counts = "UPDATE recordings SET audio_failures = $1, audio_attempts = $2"
+            await self._pool.execute(counts, failures, sum(failures.values()))
         return await self.take(recording_id)
+
+    async def bring_forward(self, recording_id: str) -> None:
+        """What insights that come do for its download."""
+        async with self._pool.transaction() as connection:
+            await bring_forward(connection, ACCOUNT, [("pbx", recording_id)], datetime.now(UTC))
 
     def fault(self, kind: str, endpoint: str = "recording.content", **parameters: Any) -> None:
         self.simulator.world.faults.add({"endpoint": endpoint, "kind": kind, **parameters})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from common.database.pool import Pool
 from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectTooLarge, StoredObject
 from services.downloader.schedule import STEPS
@@ -52,11 +53,50 @@ async def test_a_source_that_fails_to_the_end_of_the_schedule_has_failed(bench: 
     bench.fault("status", status=500, times=2)
 
     before = await bench.take(recording_id)
-    row = await bench.take_again(recording_id, attempts=len(STEPS["source_failed"]))
+    row = await bench.take_again(recording_id, {"source_failed": len(STEPS["source_failed"])})
 
     assert before["audio_state"] == "pending"
     assert (row["audio_state"], row["audio_due_at"]) == ("failed", None)
     assert row["audio_reason"] == "RingCentral answered 500 (CMN-201)"
+
+
+async def test_each_kind_of_failure_has_its_whole_schedule_whatever_else_went_wrong(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("not_ready")
+    bench.fault("status", status=500)
+    await bench.take(recording_id)
+
+    row = await bench.take_again(recording_id, {"not_ready": 10, "storage_failed": 10})
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 21)
+    assert row["audio_failures"] == {"not_ready": 10, "storage_failed": 10, "source_failed": 1}
+    assert row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=10)
+
+
+async def test_an_attempt_that_insights_brought_forward_uses_up_no_step(bench: DownloadBench) -> None:
+    recording_id = await bench.order()
+    bench.fault("status", status=500, times=4)
+    steps = [(await bench.take(recording_id))["audio_failures"]]
+
+    for _ in range(2):
+        await bench.bring_forward(recording_id)
+        steps.append((await bench.take(recording_id))["audio_failures"])
+    row = await bench.take_again(recording_id)
+
+    assert steps == [{"source_failed": 1}] * 3
+    assert (row["audio_failures"], row["audio_attempts"]) == ({"source_failed": 2}, 4)
+
+
+async def test_whoever_sets_the_attempts_to_none_begins_the_schedule_anew(bench: DownloadBench, pool: Pool) -> None:
+    recording_id = await bench.order()
+    bench.fault("status", status=500, times=3)
+    await bench.take(recording_id)
+    await bench.take_again(recording_id, {"source_failed": 9})
+
+    await pool.execute("UPDATE recordings SET audio_attempts = 0")
+    row = await bench.take_again(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], row["audio_failures"]) == ("pending", 1, {"source_failed": 1})
 
 
 async def test_what_the_storage_finds_too_large_holds_up_no_other_and_is_tried_the_next_day(

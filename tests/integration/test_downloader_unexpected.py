@@ -149,7 +149,8 @@ async def test_an_outcome_that_postgres_refuses_counts_as_well(
 
 
 async def test_the_last_step_that_fails_so_is_the_end(downloads: Downloads, pool: Pool, job: DownloadRecording) -> None:
-    await pool.execute("UPDATE recordings SET audio_attempts = $1", len(STEPS["source_failed"]))
+    counts = "UPDATE recordings SET audio_attempts = $2, audio_failures = $1"
+    await pool.execute(counts, {"source_failed": len(STEPS["source_failed"])}, len(STEPS["source_failed"]))
     await pool.execute(CLAIMS)
 
     with pytest.raises(asyncpg.RaiseError):
@@ -158,6 +159,21 @@ async def test_the_last_step_that_fails_so_is_the_end(downloads: Downloads, pool
     row = await the_row(pool)
     assert (row["audio_state"], row["audio_due_at"]) == ("failed", None)
     assert row["audio_attempts"] == len(STEPS["source_failed"]) + 1
+
+
+async def test_it_is_counted_as_a_failure_of_the_source_whatever_else_went_wrong_before(
+    downloads: Downloads, pool: Pool, job: DownloadRecording
+) -> None:
+    await pool.execute("UPDATE recordings SET audio_attempts = 12, audio_failures = $1", {"not_ready": 9})
+    await pool.execute(CLAIMS)
+
+    with pytest.raises(asyncpg.RaiseError):
+        await handle(downloads, [job], Work())
+
+    row = await the_row(pool)
+    assert (row["audio_state"], row["audio_attempts"]) == ("pending", 13)
+    assert row["audio_failures"] == {"not_ready": 9, "source_failed": 1}
+    assert timedelta(seconds=5) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=10)
 
 
 async def test_what_others_hold_or_have_done_is_not_counted(pool: Pool, job: DownloadRecording) -> None:

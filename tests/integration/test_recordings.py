@@ -198,8 +198,8 @@ async def test_who_lost_the_claim_can_write_nothing(pool: Pool, clock: FixedCloc
         first.note_upload("u"),
         first.fix_object("name"),
         first.store(StoredObject(1, SHA256), "audio/mpeg", 1000),
-        first.quarantine(StoredObject(1, SHA256), "audio/mpeg", 1000, "reason", NOW),
-        first.retry_later("reason", NOW),
+        first.quarantine(StoredObject(1, SHA256), "audio/mpeg", 1000, "reason", NOW, {}),
+        first.retry_later("reason", NOW, {}),
         first.hand_back(NOW, None),
     ):
         with pytest.raises(ClaimLost):
@@ -230,7 +230,7 @@ async def test_a_stored_recording_is_not_due_again(pool: Pool, clock: FixedClock
 async def test_a_failed_attempt_counts_and_is_due_later(pool: Pool, clock: FixedClock) -> None:
     await tell(pool, ENTRY)
     claim = await claimed(pool, clock)
-    await claim.retry_later("why", NOW + timedelta(minutes=1))
+    await claim.retry_later("why", NOW + timedelta(minutes=1), {})
 
     assert await take_claim(pool, clock, JOB, uuid.uuid4()) is None
     clock.time += timedelta(minutes=1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ringcentral.budget import DEFAULT_RATE
-from services.downloader.schedule import STEPS, next_step, next_step_when_missing, why_unavailable
+from services.downloader.schedule import STEPS, Kind, counted, next_step, next_step_when_missing, why_unavailable
 from services.poller.announce import AHEAD, LEAST, MOST, grows_old_after, window_size
 from services.poller.missed_calls import STEPS as LOOKS
 from services.poller.missed_calls import next_look
@@ -28,8 +28,20 @@ def test_what_is_too_large_is_tried_once_a_day() -> None:
     assert next_step("too_large", 11) is None
 
 
-def test_every_kind_has_as_many_steps_because_attempts_of_all_kinds_are_counted_together() -> None:
-    assert {len(steps) for steps in STEPS.values()} == {10}
+@given(st.lists(st.tuples(st.sampled_from(list(STEPS)), st.booleans()), max_size=200))
+def test_no_kind_of_failure_ends_before_each_of_its_own_steps_was_waited_for(met: list[tuple[Kind, bool]]) -> None:
+    failures: dict[str, int] = {}
+    waited: dict[str, list[float]] = {kind: [] for kind in STEPS}
+    for kind, ahead in met:
+        failures = counted(failures, kind, ahead=ahead)
+        step = next_step(kind, failures[kind])
+        if step is None:
+            assert {*waited[kind]} == {*STEPS[kind]}
+            assert len(waited[kind]) >= len(STEPS[kind])
+            return
+        waited[kind].append(step.total_seconds())
+    for kind in STEPS:  # and it does end: only what was brought forward takes no step.
+        assert sum(not ahead for name, ahead in met if name == kind) <= len(STEPS[kind])
 
 
 def test_no_step_is_shorter_than_the_one_before() -> None:

@@ -113,7 +113,7 @@ RETURNING r.domain, r.source_record_id, due.rank, due.place;
 -- name: bring_forward
 -- Insights came: RingCentral has the audio as well, so what waits to be tried again is due now, unless it is in hand.
 UPDATE recordings
-SET audio_due_at = $4
+SET audio_due_at = $4, audio_ahead = true
 WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
     AND audio_state = 'pending' AND audio_due_at > $4
     AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp());
@@ -140,7 +140,8 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
     AND audio_state IN ('pending', 'quarantined') AND audio_due_at <= $6
     AND (audio_claimed_until IS NULL OR audio_claimed_until < clock_timestamp())
 RETURNING audio_content_uri, audio_object, audio_upload_id, audio_attempts, audio_reason, audio_state, started_at,
-    first_seen_at, audio_priority,
+    first_seen_at, audio_priority, audio_ahead,
+    CASE audio_attempts WHEN 0 THEN '{}' ELSE audio_failures END AS audio_failures,
     -- How long the insights say that the recording is, and the call log that the call took.
     (insights_facts #>> '{duration_ms,1}')::double precision AS recording_ms,
     (call_log_facts #>> '{duration_ms,1}')::double precision AS call_ms;
@@ -186,8 +187,8 @@ RETURNING source_record_id;
 UPDATE recordings
 SET audio_state = 'stored', audio_bytes = $5, audio_content_type = $6, audio_sha256 = $7, audio_stored_at = $8,
     audio_duration_ms = $9, audio_verified_at = CASE WHEN $10 THEN $8::timestamptz END,
-    audio_attempts = audio_attempts + 1, audio_reason = NULL, audio_due_at = NULL, audio_announced_at = NULL,
-    audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
+    audio_attempts = audio_attempts + 1, audio_ahead = false, audio_reason = NULL, audio_due_at = NULL,
+    audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
@@ -197,16 +198,19 @@ RETURNING source_record_id;
 UPDATE recordings
 SET audio_state = 'quarantined', audio_bytes = $5, audio_content_type = $6, audio_sha256 = $7, audio_stored_at = $8,
     audio_duration_ms = $9, audio_attempts = audio_attempts + 1, audio_reason = $10, audio_due_at = $11,
+    audio_failures = $12, audio_ahead = false,
     audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, audio_upload_id = NULL, updated_at = $8
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
 RETURNING source_record_id;
 
 -- name: retry_later
--- An attempt failed: why, and when it is due again. What is quarantined keeps its own reason. The upload's id stays, here and below: when the storage was away, so
--- that even the abort failed, the next attempt or a sweep still knows which one to abort.
+-- An attempt failed: why, and when it is due again. What is quarantined keeps its own reason. The upload's id stays, here
+-- and below: when the storage was away, so that even the abort failed, the next attempt or a sweep still knows which one
+-- to abort.
 UPDATE recordings
-SET audio_attempts = audio_attempts + 1, audio_due_at = $6, audio_announced_at = NULL,
+SET audio_attempts = audio_attempts + 1, audio_failures = $8, audio_ahead = false,
+    audio_due_at = $6, audio_announced_at = NULL,
     audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE $5 END,
     audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
@@ -218,7 +222,7 @@ RETURNING source_record_id;
 UPDATE recordings
 SET audio_state = CASE audio_state WHEN 'quarantined' THEN audio_state ELSE $6 END,
     audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE $5 END,
-    audio_attempts = audio_attempts + 1, audio_due_at = NULL,
+    audio_attempts = audio_attempts + 1, audio_ahead = false, audio_due_at = NULL,
     audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
