@@ -22,6 +22,7 @@ from services.downloader.fetch import FINISHING, Anew, Source
 from services.downloader.permission_gate import PermissionGate
 from services.downloader.plausibility import Verdict, judge, judge_by_metadata
 from services.downloader.storage_gate import StorageGate
+from services.downloader.waits import Waits
 
 #: Seconds for one attempt, the wait for its slots included: half of the broker's acknowledgement timeout of 30 min.
 ATTEMPT_DEADLINE: Final = 15 * 60.0
@@ -57,22 +58,25 @@ async def attempt(downloads: Downloads, claim: Claim, work: Work) -> Arrived:
     Raises RingCentral's errors, `StorageError`, `StorageAway`, `PermissionMissing` and `ClaimLost`; nothing is written
     then.
     """
+    waits = Waits()
     try:
         async with claim.held(ATTEMPT_DEADLINE), AsyncExitStack() as stack:
-            await downloads.gate.pass_through()
-            if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
-                await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
-            source = Source(downloads.client, claim.audio_content_uri, claim.priority, work)
+            with waits.on("storage"):
+                await downloads.gate.pass_through()
+                if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
+                    await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
+            source = Source(downloads.client, claim.audio_content_uri, claim.priority, work, waits)
             with downloads.permission.passing():
                 await stack.enter_async_context(source)
             name = await claim.fix_object(_name_for(claim, source.content_type))
             while True:
                 try:
-                    return await _transfer(downloads, claim, source, name, work)
+                    with waits.on("storage"):
+                        return await _transfer(downloads, claim, source, name, work)
                 except Anew:
                     continue
     except TimeoutError:
-        raise SourceFailed("the attempt took longer than 15 minutes") from None
+        raise waits.too_long(ATTEMPT_DEADLINE) from None
 
 
 def _name_for(claim: Claim, content_type: str) -> str:
@@ -118,7 +122,7 @@ async def _verdict_on(downloads: Downloads, claim: Claim, audio: Audio, source: 
     if verdict.kind != "odd":
         return verdict
     try:
-        with work.waiting():
+        with work.waiting(), source.waits.on("budget"):
             seconds = await recording_seconds(downloads.client, claim.job.source_record_id, FINISHING)
     except (NoBudget, Throttled) as error:
         unasked = f"{verdict.reason}; its length could not be asked: {error}"

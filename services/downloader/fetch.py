@@ -17,6 +17,7 @@ from common.telemetry.health import Work
 from common.telemetry.metrics import DOWNLOAD_RESUMES, DOWNLOADED_BYTES
 from services.downloader.ranges import Told, content_type_of, content_type_of_rest, reply_to_range, told_by
 from services.downloader.throughput import Throughput, TooSlow
+from services.downloader.waits import Waits
 
 #: Times that one attempt goes on after a lost connection: a minute's budget of one user (facts 6). What breaks more
 #: often is left to the schedule, and the budget to others.
@@ -46,7 +47,7 @@ class _Broken(Exception):
 class Source:
     """The audio at a URI. Open as long as the `async with` lasts; raises the client's errors and `SourceFailed`."""
 
-    def __init__(self, client: RingCentral, uri: str, priority: Priority, work: Work) -> None:
+    def __init__(self, client: RingCentral, uri: str, priority: Priority, work: Work, waits: Waits) -> None:
         self._client = client
         self._uri = uri
         self._priority = priority
@@ -56,6 +57,7 @@ class Source:
         self._told = Told(None, None)
         self._received = 0
         self._resumes = 0
+        self.waits = waits
         #: The type that the first answer tells.
         self.content_type = ""
 
@@ -108,7 +110,8 @@ class Source:
             async with aclosing(cast("AsyncGenerator[bytes, None]", self._answer.aiter_raw())) as body:
                 while True:
                     asked = time.monotonic()
-                    chunk = await anext(body, None)
+                    with self.waits.on("source"):
+                        chunk = await anext(body, None)
                     if chunk is None:
                         return
                     self._throughput.came(len(chunk), time.monotonic() - asked)
@@ -161,5 +164,5 @@ class Source:
     async def _ask(self, headers: Mapping[str, str], priority: Priority) -> None:
         """Send a request; waiting for budget is no stall."""
         ask = ask_for(self._uri, priority, headers)
-        with self._work.waiting():
+        with self._work.waiting(), self.waits.on("budget"):
             self._answer = await self._stack.enter_async_context(self._client.stream(ask))

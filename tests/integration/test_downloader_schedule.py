@@ -8,6 +8,7 @@ import pytest
 from common.database.pool import Pool
 from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectTooLarge, StoredObject
+from services.downloader import attempt
 from services.downloader.schedule import STEPS
 from tests.integration.download_bench import DownloadBench
 
@@ -117,6 +118,38 @@ async def test_what_the_storage_finds_too_large_holds_up_no_other_and_is_tried_t
     assert row["audio_reason"] == "It takes no object of more than 50 MB."
     assert timedelta(hours=23) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(hours=24)
     assert (await bench.take(other))["audio_state"] == "stored"
+
+
+async def test_an_attempt_that_the_storage_made_too_long_is_a_failure_of_the_storage(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = await bench.order()
+    monkeypatch.setattr(attempt, "ATTEMPT_DEADLINE", 3.0)
+    monkeypatch.setattr(FileStorage, "put", hang)
+
+    row = await bench.take(recording_id)
+
+    assert "the attempt was not done in 3 s: it waited" in row["audio_reason"]
+    assert row["audio_failures"] == {"storage_failed": 1}
+    assert timedelta(seconds=10) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=30)
+
+
+async def test_an_attempt_that_the_source_made_too_long_is_a_failure_of_the_source(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = await bench.order()
+    monkeypatch.setattr(attempt, "ATTEMPT_DEADLINE", 3.0)
+    bench.fault("stall", seconds=60, after_bytes=1000)
+
+    row = await bench.take(recording_id)
+
+    assert "s for RingCentral's audio, " in row["audio_reason"]
+    assert row["audio_failures"] == {"source_failed": 1}
+
+
+async def hang(*_arguments: object, **_named: object) -> StoredObject:
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def test_while_our_storage_is_away_nothing_is_asked_of_ringcentral(bench: DownloadBench) -> None:
