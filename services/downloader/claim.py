@@ -24,6 +24,8 @@ from services.downloader.schedule import STEPS
 CLAIM_SECONDS: Final = 60.0
 #: Seconds between renewals: three may fail before the claim is lost.
 RENEW_EVERY: Final = 15.0
+#: Seconds between two tries to record an outcome: so late a database that is back is noticed at most.
+_ONCE_MORE_AFTER: Final = 1.0
 
 
 class ClaimLost(Exception):
@@ -52,6 +54,8 @@ class Claim:
     priority: Priority
     known: Known
     claim_id: uuid.UUID
+    #: Until when the claim lives for certain, by the loop's clock.
+    lives_until: float
     lost: bool = field(default=False)
 
     async def _run(self, statement: str, *values: object) -> object:
@@ -64,9 +68,29 @@ class Claim:
             raise ClaimLost
         return found
 
+    async def _end(self, statement: str, *values: object) -> None:
+        """Run a statement that ends the claim; while the database is away, again for as long as the claim lives.
+
+        Or all that the attempt has fetched would be fetched again. Raises `ClaimLost`, also when it had been run and
+        only the answer was lost; and `DatabaseAway`.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._run(statement, *values)
+            except DatabaseAway as error:
+                if loop.time() + _ONCE_MORE_AFTER > self.lives_until:
+                    raise
+                structlog.get_logger().warning("outcome_waits", error=str(error))
+                await asyncio.sleep(_ONCE_MORE_AFTER)
+            else:
+                return
+
     async def check(self) -> None:
         """Renew the claim; raises `ClaimLost`."""
+        asked = asyncio.get_running_loop().time()
         await self._run("renew_claim", CLAIM_SECONDS)
+        self.lives_until = asked + CLAIM_SECONDS
 
     async def fix_object(self, name: str) -> str:
         """The object's name: the first that was fixed, for ever."""
@@ -86,7 +110,7 @@ class Claim:
         self, stored: StoredObject, content_type: str, milliseconds: int | None, *, verified: bool = False
     ) -> None:
         """The end: the recording is stored, and `verified` when the object was read back."""
-        await self._run("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds, verified)
+        await self._end("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds, verified)
 
     async def quarantine(
         self,
@@ -99,15 +123,15 @@ class Claim:
     ) -> None:
         """It arrived whole and is not plausible: kept, and tried again when it is due, if it is."""
         facts = (stored.size, content_type, stored.sha256, self.clock.now(), milliseconds)
-        await self._run("quarantine", *facts, reason, due_at, failures)
+        await self._end("quarantine", *facts, reason, due_at, failures)
 
     async def retry_later(self, reason: str, due_at: datetime, failures: Mapping[str, int]) -> None:
         """The attempt failed and counts."""
-        await self._run("retry_later", reason, due_at, self.clock.now(), failures)
+        await self._end("retry_later", reason, due_at, self.clock.now(), failures)
 
     async def give_up(self, reason: str, state: str) -> None:
         """The last attempt failed: `failed` or `unavailable`."""
-        await self._run("give_up", reason, state, self.clock.now())
+        await self._end("give_up", reason, state, self.clock.now())
 
     async def hand_back(self, due_at: datetime, reason: str | None) -> None:
         """No attempt took place; a reason, if there is one, is shown on the row."""
@@ -134,18 +158,15 @@ class Claim:
 
     async def _keep(self, scope: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
-        dead_at = loop.time() + CLAIM_SECONDS
         while not self.lost:
             await asyncio.sleep(RENEW_EVERY)
-            asked = loop.time()
             try:
                 await self.check()
-                dead_at = asked + CLAIM_SECONDS
             except ClaimLost:
                 break
             except DatabaseAway as error:
                 structlog.get_logger().warning("claim_not_renewed", error=str(error))
-                self.lost = loop.time() > dead_at
+                self.lost = loop.time() > self.lives_until
             except Exception:  # noqa: BLE001 - whatever it is, a claim that nobody renews is lost, and must be known to be.
                 structlog.get_logger().exception("claim_keeper_failed")
                 self.lost = True
@@ -158,7 +179,7 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
     (then it falls due when those let go).
     """
     key = (job.account_id, job.domain, job.source_record_id)
-    now = clock.now()
+    now, asked = clock.now(), asyncio.get_running_loop().time()
     row = await pool.fetchrow(statements("recordings")["claim"], *key, claim_id, CLAIM_SECONDS, now)
     if row is None:
         await pool.execute(statements("recordings")["postpone"], *key, now)
@@ -179,6 +200,7 @@ async def take_claim(pool: Pool, clock: Clock, job: DownloadRecording, claim_id:
         priority=Priority(row["audio_priority"]),
         known=Known(recording_ms=row["recording_ms"], call_ms=row["call_ms"]),
         claim_id=claim_id,
+        lives_until=asked + CLAIM_SECONDS,
     )
 
 

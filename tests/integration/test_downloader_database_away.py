@@ -1,0 +1,89 @@
+"""Postgres goes away between the object and the row: what was fetched is not fetched again if it is back in time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from common.database.migrate import migrate
+from common.database.pool import DatabaseAway, open_pool
+from common.storage.file_system import FileStorage
+from common.storage.interface import ObjectFacts
+from private_servers.postgres import Postgres
+from services.downloader import claim
+from tests.integration.download_bench import DownloadBench, download_bench
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A server of this module's own, because it is hurt."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+async def bench(postgres: Postgres, tmp_path: Path) -> AsyncIterator[DownloadBench]:
+    url = postgres.create_database("downloads")
+    await migrate(url)
+    async with open_pool(url, "test") as pool, download_bench(pool, tmp_path / "audio") as opened:
+        yield opened
+    postgres.drop_database("downloads")
+
+
+@pytest.fixture
+def killed_after_the_write(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The object is visible and was looked at; then there is no Postgres."""
+    look = FileStorage.head
+
+    async def look_and_kill(storage: FileStorage, name: str) -> ObjectFacts:
+        facts = await look(storage, name)
+        await asyncio.to_thread(postgres.kill)
+        monkeypatch.setattr(FileStorage, "head", look)
+        return facts
+
+    monkeypatch.setattr(FileStorage, "head", look_and_kill)
+
+
+async def start_once_it_is_missed(postgres: Postgres, lines: list[EventDict], eventually: Any) -> None:
+    async def missed() -> bool:
+        return any(line["event"] == "outcome_waits" for line in lines)
+
+    await eventually(missed)
+    await asyncio.to_thread(postgres.start)
+
+
+@pytest.mark.usefixtures("killed_after_the_write")
+@pytest.mark.parametrize("fault", ["none", "truncated"])
+async def test_an_outcome_waits_for_the_database_and_nothing_is_fetched_again(
+    bench: DownloadBench, postgres: Postgres, eventually: Any, fault: str
+) -> None:
+    recording_id = await bench.order()
+    if fault != "none":
+        bench.fault(fault)
+
+    with capture_logs() as lines:
+        row, _ = await asyncio.gather(bench.take(recording_id), start_once_it_is_missed(postgres, lines, eventually))
+
+    assert (row["audio_state"], row["audio_attempts"]) == ("stored" if fault == "none" else "quarantined", 1)
+    assert (bench.asked(), bench.files()) == (1, {row["audio_object"]: row["audio_bytes"]})
+
+
+@pytest.mark.usefixtures("killed_after_the_write")
+async def test_an_outage_that_outlives_the_claim_costs_another_fetch_and_no_attempt(
+    bench: DownloadBench, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = await bench.order()
+    monkeypatch.setattr(claim, "_ONCE_MORE_AFTER", claim.CLAIM_SECONDS + 1)
+
+    with pytest.raises(DatabaseAway):
+        await bench.take(recording_id)
+    await asyncio.to_thread(postgres.start)
+    await bench.downloads.pool.execute("UPDATE recordings SET audio_claimed_until = clock_timestamp()")
+    row = await bench.take_again(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.asked()) == ("stored", 1, 2)
+    assert bench.files() == {row["audio_object"]: row["audio_bytes"]}
