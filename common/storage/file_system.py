@@ -18,6 +18,7 @@ from common.storage.interface import ObjectFacts, StorageError, StoredObject, no
 from common.storage.object_names import check_name
 from common.storage.parts import Parts
 from common.storage.round_trip import check_round_trip
+from common.storage.trials import trial_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class FileStorage:
         self._place = f"The storage {folder}"
 
     async def check(self) -> list[str]:
-        await check_round_trip(self, self._place, f"check-{uuid.uuid4().hex}")
+        await check_round_trip(self, self._place, trial_name())
         return []
 
     async def put(
@@ -118,9 +119,10 @@ class FileStorage:
             if path == target:
                 await self.abort(name, upload_id)
 
-    async def open_uploads(self) -> list[tuple[str, str]]:
+    async def open_uploads(self, folder: str = "") -> list[tuple[str, str]]:
         """Walks the whole folder."""
-        found = await self._disk(_partials, self._folder.rglob)
+        below = self._path(folder) if folder else self._folder
+        found = await self._disk(_partials, below.rglob)
         return [(path.relative_to(self._folder).as_posix(), upload_id) for path, upload_id in found]
 
     async def _write(self, partial: Path, parts: Parts, note: Callable[[], Awaitable[None]]) -> None:

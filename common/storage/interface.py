@@ -99,5 +99,5 @@ class Storage(Protocol):
         has lost it. Where uploads cannot be listed, only the noted one is aborted.
         """
 
-    async def open_uploads(self) -> list[tuple[str, str]]:
-        """The (name, upload id) of every upload left open below the prefix."""
+    async def open_uploads(self, folder: str = "") -> list[tuple[str, str]]:
+        """The (name, upload id) of every upload left open below the prefix, or in that folder and below it."""

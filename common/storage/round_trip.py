@@ -17,8 +17,7 @@ async def check_round_trip(
 ) -> None:
     """Write, look at, read, compare and delete a small object; raises `StorageError`.
 
-    The name is a new one each time, because several processes check one storage at once. `look` is called while the
-    object is there.
+    `look` is called while the object is there.
     """
     await storage.put(name, _probe(), content_type="audio/mpeg")
     try:

@@ -136,9 +136,9 @@ class S3Storage:
         for upload_id in {*left, *filter(None, [noted])}:
             await self.abort(name, upload_id)
 
-    async def open_uploads(self) -> list[tuple[str, str]]:
-        cut = len(self._prefix)
-        return [(key[cut:], upload_id) for key, upload_id in await self._uploads_below(self._prefix)]
+    async def open_uploads(self, folder: str = "") -> list[tuple[str, str]]:
+        cut, below = len(self._prefix), f"{self._key(folder)}/" if folder else self._prefix
+        return [(key[cut:], upload_id) for key, upload_id in await self._uploads_below(below)]
 
     async def uploads_of(self, name: str) -> list[str]:
         """The ids of the open uploads of one object; raises `RefusedError` where there is no such list."""

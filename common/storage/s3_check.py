@@ -12,7 +12,6 @@ parts larger than S3's 5 MiB says so with the first recording that has several.
 """  # noqa: E501 - a table.
 
 import io
-import uuid
 from typing import TYPE_CHECKING
 
 from common.storage.cancellation import to_the_end
@@ -20,6 +19,7 @@ from common.storage.interface import StorageError
 from common.storage.round_trip import check_round_trip
 from common.storage.s3_requests import RefusedError
 from common.storage.s3_upload import PART_BYTES
+from common.storage.trials import trial_name
 
 if TYPE_CHECKING:
     from common.storage.s3 import S3Storage
@@ -35,13 +35,8 @@ async def check_s3(storage: "S3Storage", place: str) -> list[str]:
     async def look(name: str) -> None:
         await _check_headers(storage, place, name)
 
-    await check_round_trip(storage, place, _name(), look)
-    return await _check_upload(storage, place, _name())
-
-
-def _name() -> str:
-    """A new one of small and capital letters, digits, `-`, `_`, `.` and `/`: ours have nothing else."""
-    return f"check/{uuid.uuid4().hex}-A_2f.bin"
+    await check_round_trip(storage, place, trial_name(), look)
+    return await _check_upload(storage, place, trial_name())
 
 
 async def _check_headers(storage: "S3Storage", place: str, name: str) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
 from common.storage.interface import ObjectFacts, Storage, StorageError, StoredObject
+from common.storage.trials import sweep_trials, trial_name
 from tests.contract.storage_servers import (
     MIB,
     PART,
@@ -302,3 +304,32 @@ async def test_the_check_passes_where_all_is_well_and_leaves_nothing(storage: St
 
     assert [*lacking] == [[], []]
     assert await storage.open_uploads() == []
+    assert [name async for name in storage.names("check")] == []
+
+
+async def test_a_start_removes_what_checks_left_long_ago_and_nothing_else(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opener() as storage, opener() as successor:
+        # Given an object and an open upload of a check that broke off long ago, and what is not of that kind
+        with monkeypatch.context() as long_ago:
+            long_ago.setattr(time, "time", lambda: 1_700_000_000.0)
+            left, left_open = trial_name(), trial_name()
+        others = [trial_name(), "check/notes.txt", f"7/{left}", NAME]
+        for name in [left, *others]:
+            await storage.put(name, chunks(b"some"), content_type="audio/mpeg")
+        gates = [Gate(), Gate()]
+        names = (left_open, trial_name())
+        uploads = [asyncio.create_task(_put_up_to_the_commit(storage, *one)) for one in zip(names, gates, strict=True)]
+        for gate in gates:
+            await gate.reached.wait()
+
+        await sweep_trials(successor)
+
+        assert [name for name, _ in await successor.open_uploads()] == [names[1]]
+        for gate in gates:
+            gate.open.set()
+        outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+        assert [isinstance(outcome, StorageError) for outcome in outcomes] == [True, False]
+        found = [name for folder in ("check", "7") async for name in successor.names(folder)]
+        assert sorted(found) == sorted([*others, names[1]])
