@@ -63,7 +63,7 @@ def read_changelog(text: str) -> Changelog:
 
 
 def in_history(release: Release, repository: Path = ROOT) -> str:
-    """The release's commit; raises `ReleaseError` when the present commit does not come after it, or there is no history."""
+    """The release's commit; raises `ReleaseError` when the present one does not descend from it."""
     commit = release.commit or ""
     try:
         done = _git(repository, "merge-base", "--is-ancestor", commit, "HEAD")

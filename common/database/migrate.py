@@ -11,6 +11,16 @@ from common.database.pool import Pool
 
 #: Any number that nobody else uses: `pg_advisory_xact_lock` lets one `migrate` in at a time, behind poolers as well.
 _LOCK: Final = 7_246_582_258
+#: How long a migration waits for a table: all others wait behind it meanwhile, and our services give up after 30 s.
+_LOCK_TIMEOUT: Final = "10s"
+#: How long one may take: millions of rows are written anew in minutes, and whoever waits for more should know of it.
+_STATEMENT_TIMEOUT: Final = "10min"
+#: Why a migration is given up.
+_GIVEN_UP: Final = {
+    asyncpg.LockNotAvailableError: f"somebody else held a table that it needs for more than {_LOCK_TIMEOUT}",
+    asyncpg.DeadlockDetectedError: "it and somebody else held what the other needed",
+    asyncpg.QueryCanceledError: f"it was cancelled, or took more than {_STATEMENT_TIMEOUT}",
+}
 
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -53,8 +63,8 @@ def migrations() -> list[Migration]:
 async def migrate(url: str) -> list[str]:
     """Bring the schema up to date and return the names of what was applied.
 
-    May be run by many at once and again: each migration is applied once. Raises `SchemaError` when a migration that
-    was applied differs from ours, and asyncpg's errors as they are.
+    May be run by many at once and again: each migration is applied once, whole or not at all. Raises `SchemaError` when
+    a migration that was applied differs from ours, or one is given up, and asyncpg's errors as they are.
     """
     connection = await asyncpg.connect(url, statement_cache_size=0, timeout=30)
     try:
@@ -74,9 +84,7 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
                     f"migration {migration.name} was applied in another wording: run the ringvault that applied it."
                 )
             return False
-        await connection.execute("SET LOCAL lock_timeout = '10s'")
-        await connection.execute("SET LOCAL statement_timeout = '10min'")
-        await connection.execute(migration.script)
+        await _run(connection, migration)
         await connection.execute(
             "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
             migration.version,
@@ -84,6 +92,19 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
             migration.sha256,
         )
     return True
+
+
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    """Within bounded times; raises `SchemaError` past them."""
+    await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    await connection.execute(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'")
+    try:
+        await connection.execute(migration.script)
+    except tuple(_GIVEN_UP) as error:
+        why = next(sentence for kind, sentence in _GIVEN_UP.items() if isinstance(error, kind))
+        raise SchemaError(
+            f"migration {migration.name} was given up, {why}: nothing of it was done, run `ringvault migrate` again."
+        ) from error
 
 
 async def check_schema(pool: Pool) -> None:

@@ -111,7 +111,7 @@ class Upgrade:
     def until_told_more(self, name: str, event: str) -> None:
         """Wait until a process has said something some times more."""
         enough = self.told(name, event) + SOME
-        wait_for(lambda: self.told(name, event) >= enough, within=SOON, what=f"{name} saying {event} more often")
+        wait_for(lambda: self.told(name, event) >= enough, within=WITHIN, what=f"{name} saying {event} more often")
 
     def database_errors(self, code: str) -> list[str]:
         """What the processes of a code have logged of Postgres, or as an error."""

@@ -39,6 +39,58 @@ async def test_a_migration_that_was_applied_in_another_wording_stops_everything(
         await migrate(database_url)
 
 
+async def test_a_migration_that_gets_no_lock_is_given_up_with_a_sentence_and_goes_on_the_next_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "_LOCK_TIMEOUT", "100ms")
+    every = [one.name for one in migrations()]
+    first, second, third, *_ = migrations()
+    with monkeypatch.context() as before:
+        before.setattr(migrating, "migrations", lambda: [first])
+        await migrate(database_url)
+    reader = await asyncpg.connect(database_url)
+    try:
+        async with reader.transaction():
+            await reader.execute("SELECT count(*) FROM recordings")  # which holds it until the end of the transaction.
+            with pytest.raises(SchemaError, match=f"migration {third.name} was given up, somebody else held a table"):
+                await migrate(database_url)
+            assert await names_of(reader) == [first.name, second.name]
+            assert await reader.fetchval("SELECT to_regclass('journal_archives')") is None
+
+        assert await migrate(database_url) == every[2:]
+        assert await names_of(reader) == every
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("SELECT pg_sleep(60)", "it was cancelled, or took more than"),
+        ("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", "it and somebody else held what the other needed"),
+    ],
+)
+async def test_a_migration_that_takes_too_long_or_meets_a_deadlock_is_given_up_with_a_sentence(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    planted = migrating.Migration(1, "0001_planted", f"CREATE TABLE planted (); {script}")
+    monkeypatch.setattr(migrating, "_STATEMENT_TIMEOUT", "100ms")
+    monkeypatch.setattr(migrating, "migrations", lambda: [planted])
+
+    with pytest.raises(SchemaError, match=f"migration 0001_planted was given up, {why}"):
+        await migrate(database_url)
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("SELECT to_regclass('planted')") is None
+    finally:
+        await connection.close()
+
+
+async def names_of(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    return [name for (name,) in await connection.fetch("SELECT name FROM schema_migrations ORDER BY version")]
+
+
 async def test_every_statement_fits_the_schema(database_url: str) -> None:
     await migrate(database_url)
     connection = await asyncpg.connect(database_url)
