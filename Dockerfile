@@ -78,7 +78,7 @@ urlopen('http://127.0.0.1:' + os.environ.get('ADMIN_PORT', '9090') + '/readyz', 
 CMD ["ringvault", "--help"]
 
 ARG BASE
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ringvault" \
       org.opencontainers.image.description="Every recorded RingCentral call in your own storage and your own Postgres" \

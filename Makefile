@@ -1,8 +1,8 @@
-# Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, compose-….
+# Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, release-check, compose-….
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
-	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas bench-constants bench-throughput scaling \
-	image image-check sbom compose-demo compose-check clean
+	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas \
+	bench-constants bench-throughput scaling image image-check sbom release-check compose-demo compose-check clean
 VENV := .venv
 # What `make chaos` and `make soak` are told.
 SEED ?= 1
@@ -119,6 +119,9 @@ image-check: ## size, user, read-only run, signals, two equal builds: of the com
 
 sbom: ## list what is installed in the image: dist/sbom.json, CycloneDX
 	@docker build --quiet --target sbom --output dist . && echo dist/sbom.json
+
+release-check: setup ## whether this commit can be released; needs Docker and a network (ALLOW_UNCHECKED=1)
+	@PYTHONPATH=. $(PYTHON) tools/release_check.py
 
 compose-check: ## the demonstration while each container is restarted (HOW=kill: killed) in its turn
 	@./tools/compose-check $(or $(HOW),restart)
