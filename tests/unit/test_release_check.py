@@ -200,10 +200,10 @@ def test_our_own_locks_agree_with_pyproject() -> None:
 
 def test_an_sbom_that_is_not_the_lock_is_told() -> None:
     locked = requirements("thing==1.0", "Part_one==2; python_version >= '3.13'", "other==3; sys_platform == 'win32'")
-    listed = [{"name": "ringvault", "version": "0.2.0"}, {"name": "thing", "version": "1.0"}]
+    thing = {"name": "thing", "version": "1.0"}
 
-    assert list(differing([*listed, {"name": "part-one", "version": "2"}], locked, "3.13")) == []
-    assert list(differing([*listed, {"name": "pip", "version": "26"}], locked, "3.13")) == [
+    assert list(differing([thing, {"name": "part-one", "version": "2"}], locked, "3.13")) == []
+    assert list(differing([thing, {"name": "pip", "version": "26"}], locked, "3.13")) == [
         "part-one 2 is pinned, and not in the SBOM.",
         "pip 26 is in the SBOM, and not pinned.",
     ]
@@ -232,6 +232,7 @@ def test_what_was_not_checked_fails_unless_it_is_allowed(
     assert capsys.readouterr().out.splitlines() == [
         "version    ok           0.2.0",
         "image      NOT CHECKED  no Docker engine answers",
+        f"release-check: {'passed' if good else 'FAILED'}, image not checked",
     ]
 
 
@@ -240,4 +241,9 @@ def test_each_fault_is_a_line_and_fails_whatever_is_allowed(capsys: pytest.Captu
         raise Faults("One thing.", "Another.")
 
     assert not run(tmp_path, {"version": wrong}, allow_unchecked=True)
-    assert capsys.readouterr().out.splitlines() == ["version    FAILED", " " * 11 + "One thing.", " " * 11 + "Another."]
+    assert capsys.readouterr().out.splitlines() == [
+        "version    FAILED",
+        "           One thing.",
+        "           Another.",
+        "release-check: FAILED",
+    ]
