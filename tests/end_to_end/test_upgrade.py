@@ -53,10 +53,13 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         unpack(read_changelog((ROOT / "CHANGELOG.md").read_text()).previous, folder)
     except ReleaseError as fault:
-        pytest.fail(str(fault))
+        pytest.fail(str(fault), pytrace=False)
     before, now = ({str(one) for one in read_lock(top / "requirements/run.txt")[0]} for top in (folder, ROOT))
     if missing := before - now:
-        pytest.fail(f"the previous release locks {', '.join(sorted(missing))}: give it an environment of its own.")
+        pytest.fail(
+            f"the previous release locks {', '.join(sorted(missing))}: give it an environment of its own.",
+            pytrace=False,
+        )
     where = "import cli, common, services; print(cli.__file__, common.__file__, services.__file__)"
     told = subprocess.check_output([sys.executable, "-c", where], env=on_path(folder), cwd="/", text=True)
     assert all(Path(file).is_relative_to(folder) for file in told.split())
