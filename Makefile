@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
 	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas \
-	bench-constants bench-throughput scaling image image-check sbom release-check compose-demo compose-check clean
+	bench-constants bench-throughput scaling upgrade-check image image-check sbom release-check compose-demo compose-check clean
 VENV := .venv
 # What `make chaos` and `make soak` are told.
 SEED ?= 1
@@ -30,6 +30,9 @@ demo: setup ## run a simulated company through the real product and check the re
 
 test: setup ## start real servers and run every test: unit, contract, integration, end to end
 	@$(PYTHON) -m pytest tests/unit tests/contract tests/integration tests/end_to_end -p no:cacheprovider
+
+upgrade-check: setup ## the previous release, out of the history, beside the present code on its schema
+	@$(PYTHON) -m pytest tests/upgrade -p no:cacheprovider
 
 check: setup ## formatting, lint, types and import contracts
 	@$(VENV)/bin/ruff format --check .
