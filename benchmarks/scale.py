@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from benchmarks.scale_statements import BLOCKS, Measured, measured
+from benchmarks.scale_clockwork import of_the_clockwork
+from benchmarks.scale_statements import BLOCKS, Measured, ids_of, measured
 from common.database.migrate import migrate
 from common.database.pool import open_pool
 from common.database.statements import statements
@@ -72,10 +73,11 @@ async def _measure(url: str, sizes: Sequence[int]) -> int:
     filled = 0
     async with open_pool(url, "benchmark") as pool, _connected(url) as connection:
         await connection.execute(BLOCKS["unlog"])
+        await connection.execute(BLOCKS["subscribe"], now)
         for size in sizes:
             await _fill(connection, filled + 1, size, now)
             filled = size
-            for one in await measured(pool, size, now):
+            for one in (*await measured(pool, size, now), *of_the_clockwork(ids_of(size), now)):
                 runs = [await _run(connection, one) for _ in range(RUNS)]
                 costs.setdefault(one.name, {})[size] = min(runs, key=lambda cost: cost.milliseconds)
                 reports |= {one.name} if one.report else set()

@@ -19,6 +19,8 @@ BLOCKS: Final = blocks_of(Path(__file__).with_name("scale.sql").read_text(encodi
 PAGE: Final = 250
 #: Jobs that are announced together, as the poller does.
 TOGETHER: Final = 20
+#: Seconds that a claim holds for all statements that need one: longer than the benchmark.
+_FOR_LONG: Final = 86_400.0
 RETENTIONS: Final = (
     Retention("automatic", timedelta(days=90), 100_000),
     Retention("on_demand", timedelta(days=90), 200),
@@ -36,14 +38,19 @@ class Measured:
     report: bool = False
 
 
+def ids_of(rows: int) -> list[str]:
+    """A page of recordings from the middle."""
+    return [str(100_000_000_000 + rows // 2 + number) for number in range(PAGE)]
+
+
 async def measured(pool: Pool, rows: int, now: datetime) -> list[Measured]:
-    """All of them, for a database with so many recordings."""
-    recordings, calls = statements("recordings"), statements("calls")
-    ids = [str(100_000_000_000 + rows // 2 + number) for number in range(PAGE)]
+    """Those of the pipeline and of lists, for a database with so many recordings."""
+    recordings, calls, ids = statements("recordings"), statements("calls"), ids_of(rows)
     fresh = [str(900_000_000_000 + number) for number in range(PAGE)]
     domains = ["pbx"] * PAGE
-    pending = await pool.fetchval(BLOCKS["some_pending"])
-    one = (ACCOUNT, "pbx", pending)
+    one, other = [(ACCOUNT, "pbx", row["source_record_id"]) for row in await pool.fetch(BLOCKS["two_pending"])]
+    taken = uuid.uuid4()
+    await pool.execute(recordings["claim"], *other, taken, _FOR_LONG, now)
     old = now - timedelta(minutes=20)
     return [
         Measured("poll: find the cursor", statements("call_log_cursors")["find"], (ACCOUNT,)),
@@ -55,8 +62,11 @@ async def measured(pool: Pool, rows: int, now: datetime) -> list[Measured]:
         Measured("announce: mark", recordings["announce"], await _announce(pool, now, old)),
         Measured("announce: withdraw", recordings["withdraw"], (ACCOUNT, domains[:TOGETHER], ids[:TOGETHER])),
         Measured("claim", recordings["claim"], (*one, uuid.uuid4(), 60.0, now)),
-        Measured("claim: renew", recordings["renew_claim"], (*one, uuid.uuid4(), 60.0)),
-        Measured("claim: postpone", recordings["postpone"], (*one, now)),
+        Measured("claim: renew", recordings["renew_claim"], (*other, taken, 60.0)),
+        Measured("claim: postpone", recordings["postpone"], (*other, now)),
+        Measured("claim: store", recordings["store"], (*other, taken, 1, "audio/mpeg", "0" * 64, now, 1000, False)),
+        Measured("claim: retry later", recordings["retry_later"], (*other, taken, "no answer", now, now)),
+        Measured("audio: bring forward", recordings["bring_forward"], (ACCOUNT, domains, ids, now)),
         *_journal(now, ids),
         Measured("list: latest", BLOCKS["list_latest"], (ACCOUNT, now - timedelta(days=30))),
         Measured("list: of an extension", BLOCKS["list_of_an_extension"], (ACCOUNT, now, "7042")),
@@ -97,7 +107,20 @@ def _journal(now: datetime, ids: list[str]) -> list[Measured]:
     digests = [hashlib.sha256(f"new {name}".encode()).digest() for name in ids]
     raws, accounts, domains = [name.encode() for name in ids], [ACCOUNT] * PAGE, ["pbx"] * PAGE
     times, nothing = [now] * PAGE, [None] * PAGE
-    values = (digests, accounts, raws, ["{}"] * PAGE, ids, domains, ids, times, times, nothing)
+    values = (
+        digests,
+        accounts,
+        raws,
+        ["{}"] * PAGE,
+        ids,
+        domains,
+        ids,
+        times,
+        times,
+        nothing,
+        ["event"] * PAGE,
+        nothing,
+    )
     return [
         Measured("journal: remember", events["remember"], (digests, times)),
         Measured("journal: write", events["journal"], values),

@@ -19,20 +19,25 @@ UPDATE subscriptions SET seen_live_at = $2 WHERE subscription_id = $1;
 
 -- name: fall_silent
 -- RingCentral had insights for so long, as an answer has told, and no event has come since, of whatever recording: the
--- subscription counts as dead, from the last event on. Insights that were there before the subscription say nothing.
+-- subscription counts as dead, from the last event on. Insights that were there before the subscription say nothing, and
+-- neither do answers that came before the last event.
+WITH last_event AS MATERIALIZED (
+    SELECT coalesce(max(received_at), '-infinity') AS at
+    FROM (
+        SELECT received_at FROM insight_events
+        WHERE account_id = $1 AND source = 'event'
+        ORDER BY received_at DESC
+        LIMIT 1
+    ) e
+)
 UPDATE subscriptions s
-SET silent_since = greatest(s.created_at, (
-    SELECT max(e.received_at) FROM insight_events e WHERE e.account_id = s.account_id AND e.source = 'event'
-        AND e.received_at > s.created_at
-))
+SET silent_since = greatest(s.created_at, l.at)
+FROM last_event l
 WHERE s.account_id = $1 AND s.silent_since IS NULL AND EXISTS (
     SELECT FROM insight_events f
     WHERE f.account_id = s.account_id AND f.source = 'fetched' AND f.domain = ANY($2::text[])
-        AND f.received_at > $4 AND f.made_at > s.created_at AND f.made_at <= $3
-        AND NOT EXISTS (
-            SELECT FROM insight_events e
-            WHERE e.account_id = f.account_id AND e.source = 'event' AND e.received_at > f.made_at
-        )
+        AND f.received_at > greatest($4, l.at)
+        AND f.made_at > s.created_at AND f.made_at <= $3 AND f.made_at >= l.at
 )
 RETURNING subscription_id, silent_since;
 
