@@ -46,6 +46,7 @@ def _route(world: World, endpoint: Endpoint) -> Callable[[web.Request], Awaitabl
 
         try:
             world.requests[endpoint.name] += 1
+            world.asked[endpoint.name][request.path_qs] += 1
             visit.session = world.tokens.session_of(request.headers.get("Authorization"), query_token)
             incoming = Incoming(request, visit.session)
             visit.admit(visit.session.user.extension_id, visit.session.app, endpoint.group)

@@ -1,6 +1,6 @@
 """The running simulator's parts in one place, as handlers get them, and the request that a handler answers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 
 from aiohttp import web
@@ -44,6 +44,8 @@ class World:
     without_extract_sync: int = 0
     sync_away_until: float = float("-inf")
     requests: Counter[str] = field(default_factory=Counter)
+    #: the same by endpoint and by path with its query.
+    asked: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     #: bytes of bodies that were written, by endpoint.
     sent: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
