@@ -51,9 +51,13 @@ SET read_until = $2, finished_at = CASE WHEN $2 >= ends THEN $3::timestamptz END
 WHERE reading_id = $1 AND read_until < $2;
 
 -- name: waiting
--- Of the recordings that began in a span: how many there are, how many are to be fetched, and how many are stored.
-SELECT count(*) AS recordings, count(*) FILTER (WHERE audio_state IN ('pending', 'quarantined')) AS waiting,
-    count(*) FILTER (WHERE audio_state = 'stored') AS stored
+-- Of the recordings that began in a span: how many there are, how many are to be fetched, how many are stored, and of how
+-- many nobody asks for audio or insights any more.
+SELECT count(*) AS recordings,
+    count(*) FILTER (WHERE audio_state IN ('pending', 'quarantined') AND audio_due_at IS NOT NULL) AS waiting,
+    count(*) FILTER (WHERE audio_state = 'stored') AS stored,
+    count(*) FILTER (WHERE audio_state IN ('stored', 'unavailable', 'erased')) AS audio_done,
+    count(*) FILTER (WHERE insights_state IN ('present', 'unavailable', 'erased')) AS insights_done
 FROM recordings
 WHERE account_id = $1 AND started_at >= $2 AND started_at < $3 AND domain = 'pbx';
 
