@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
 	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas \
-	bench-constants bench-throughput scaling upgrade-check image image-check sbom release-check compose-demo compose-check clean
+	bench-constants bench-throughput bench-insights scaling upgrade-check image image-check sbom release-check \
+	compose-demo compose-check clean
 VENV := .venv
 # What `make chaos` and `make soak` are told.
 SEED ?= 1
@@ -113,6 +114,8 @@ bench-throughput: setup ## events a second through one receiver, RabbitMQ and on
 
 scaling: setup ## compute the tables of docs/scaling.md (ARGS=--write puts them there)
 	@$(PYTHON) -m benchmarks.scaling $(ARGS)
+bench-insights: setup ## light requests of 13,000 recordings a day that have no insights, minute by minute
+	@$(PYTHON) -m benchmarks.insights
 
 image: ## build the one image of all services
 	@docker build --tag ringvault --build-arg REVISION=$$(git rev-parse HEAD) .

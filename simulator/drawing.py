@@ -42,7 +42,7 @@ RECORDINGS_OF_SHAPE = {"second_recording": 2, "transfer": 2, "unrecorded": 0, "s
 def draw_company(options: SimulatorOptions, start: float) -> tuple[Company, Planner]:
     """The company whose calls begin at ``start``; the planner goes on with the same chance for later calls."""
     rng = Random(options.seed)
-    company = Company(options.account_id, draw_extensions(rng, options.extensions))
+    company = Company(options.account_id, draw_extensions(rng, options.extensions, options.licensed_share))
     planner = Planner(company, rng)
     for shape in _draw_shapes(rng, options.recordings):
         planner.carry_out(_draw_plan(rng, shape, options, company.extensions, start))
@@ -57,7 +57,7 @@ def draw_company(options: SimulatorOptions, start: float) -> tuple[Company, Plan
 def draw_neighbour(options: SimulatorOptions, start: float) -> Company:
     """Another account's company: a few calls with a recording and insights, and nothing in common."""
     rng = Random(f"{options.seed}/neighbour")
-    company = Company(options.foreign_account_id, draw_extensions(rng, NEIGHBOURS))
+    company = Company(options.foreign_account_id, draw_extensions(rng, NEIGHBOURS, options.licensed_share))
     planner = Planner(company, rng)
     for extension in company.extensions:
         planner.carry_out(_draw_plan(rng, "plain", options, [extension], start))

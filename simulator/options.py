@@ -26,6 +26,7 @@ class SimulatorOptions:
     seed: int = field(default=7, metadata={"help": "decides the whole company: same seed, same calls"})
     recordings: int = field(default=220, metadata={"help": "exact number of recordings the company makes"})
     extensions: int = field(default=12, metadata={"help": "people of the company"})
+    licensed_share: float = field(default=0.85, metadata={"help": "share of them that have a licence for insights"})
     span: float = field(default=1500.0, metadata={"help": "business seconds, from the start, in which calls happen"})
     history: float = field(default=3600.0, metadata={"help": "how many business seconds before now the start lies"})
     elapsed: float = field(default=0.0, metadata={"help": "how many business seconds have passed already at the start"})
@@ -107,6 +108,8 @@ class SimulatorOptions:
             raise ValueError(f"audio_etag must be one of: {', '.join(ETAGS)}")
         if self.audio_ranges not in RANGES:
             raise ValueError(f"audio_ranges must be one of: {', '.join(RANGES)}")
+        if not 0 <= self.licensed_share <= 1:
+            raise ValueError("licensed_share must be between 0 and 1")
         if not 0 < self.fault_rate <= 1:
             raise ValueError("fault_rate must be above 0 and at most 1")
 

@@ -8,8 +8,6 @@ FIRST_NAMES = ("Ada", "Bruno", "Clara", "Dario", "Edith", "Farid", "Greta", "Hug
 LAST_NAMES = ("Ahorn", "Birke", "Cedro", "Dattel", "Eibe", "Fichte", "Ginster", "Hasel", "Ilex", "Kiefer", "Linde")
 #: area codes with a 555 exchange; 01xx of it is never given to anybody.
 AREA_CODES = ("202", "303", "415", "512", "617", "703", "808")
-#: the share of people with a licence for insights.
-LICENSED_SHARE = 0.85
 
 
 def draw_name(rng: Random) -> str:
@@ -20,9 +18,10 @@ def draw_number(rng: Random) -> str:
     return f"+1{rng.choice(AREA_CODES)}55501{rng.randrange(100):02d}"
 
 
-def draw_extensions(rng: Random, count: int) -> list[Extension]:
+def draw_extensions(rng: Random, count: int, licensed_share: float) -> list[Extension]:
+    """So many people; the first ones, in that share, have a licence for insights."""
     first = rng.randrange(600_000_000, 700_000_000)
-    licensed = round(count * LICENSED_SHARE)
+    licensed = round(count * licensed_share)
     return [
         Extension(
             id=first + index * 4,

@@ -267,18 +267,3 @@ async def test_a_failure_is_not_counted_and_no_other_recording_waits_for_it(acco
     await pass_time(account, 2 * HOUR)
 
     assert (await account.recording(one))["insights_state"] == "present"
-
-
-async def test_with_every_third_event_lost_every_insight_is_present_within_the_schedule(
-    account: Guarded,
-) -> None:
-    recordings = []
-    for number in range(30):
-        recordings.append(await account.call(extension=number % 3))
-        await lose(account, int(number % 3 == 0))
-        await pass_time(account, 5 * MINUTE)
-    await pass_time(account, 8 * HOUR, 8)
-
-    states = {(await account.recording(recording))["insights_state"] for recording in recordings}
-    assert states == {"present"}
-    assert account.simulator.world.limits.refusals()["refused"] == 0
