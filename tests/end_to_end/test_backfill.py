@@ -165,18 +165,21 @@ async def test_a_reading_that_is_broken_off_reads_again_the_window_in_hand_at_mo
         await _broken_off(process, chance, number)
         in_hand[await rows.ask(READ_UNTIL)] += 1
 
-    process = await backfill.start("run")
-    await until(lambda: rows.ask(FINISHED), what="the end of the reading")
-    await _broken_off(process, chance, 0)  # while it waits for the services, of which none is there
-    read = backfill.windows()
-    process = await backfill.start("run")
-    await _broken_off(process, chance, 1)
+    read: list[Counter[datetime]] = []
+    for number in range(2):  # while it waits for the services, of which none is there
+        process = await backfill.start("run")
+        assert process.stderr is not None
+        await process.stderr.readuntil(b"fetching")
+        await _broken_off(process, chance, number)
+        read.append(backfill.windows())
+    windows, later = read
 
-    print(f"{read.total()} requests for {len(read)} windows, {INTERRUPTIONS} times broken off")  # noqa: T201 - as above.
-    assert len(read) == DAYS
-    assert all(number <= 1 + in_hand[begin] for begin, number in read.items())
-    assert read.total() > len(read)  # or nothing was put to the test
-    assert backfill.windows() == read  # what was read to its end is not read again
+    assert await rows.ask(FINISHED)
+    print(f"{windows.total()} requests for {len(windows)} windows, {INTERRUPTIONS} times broken off")  # noqa: T201 - as above.
+    assert len(windows) == DAYS
+    assert all(number <= 1 + in_hand[begin] for begin, number in windows.items())
+    assert windows.total() > len(windows)  # or nothing was put to the test
+    assert later == windows  # what was read to its end is not read again
 
 
 async def test_fetching_that_is_broken_off_fetches_again_the_streams_in_flight_at_most(
