@@ -114,6 +114,7 @@ bench-throughput: setup ## events a second through one receiver, RabbitMQ and on
 
 scaling: setup ## compute the tables of docs/scaling.md (ARGS=--write puts them there)
 	@$(PYTHON) -m benchmarks.scaling $(ARGS)
+
 bench-insights: setup ## light requests of 13,000 recordings a day that have no insights, minute by minute
 	@$(PYTHON) -m benchmarks.insights
 
