@@ -13,7 +13,7 @@ from services.downloader.journal_archive import CLOSED_AFTER
 from services.downloader.sidecars import AT_ONCE
 from services.poller.guard_outages import SILENT_AFTER
 from services.poller.insights_fetch import BATCH, PLANNED
-from services.poller.insights_schedule import EXPECTED_WITHIN
+from services.poller.insights_schedule import CLOSING_WITHIN, EXPECTED_WITHIN
 from services.poller.missed_calls import AFTER_A_POLL
 
 #: Before any row.
@@ -36,6 +36,7 @@ def _insights(now: datetime) -> list[Measured]:
     dark = (ACCOUNT, now - timedelta(hours=2), now, now)
     return [
         Measured("insights: plan which", insights["unplanned"], (ACCOUNT, EXPECTED_WITHIN, PLANNED)),
+        Measured("insights: plan a last look", insights["unclosed"], (ACCOUNT, now - CLOSING_WITHIN, PLANNED)),
         Measured("insights: due", insights["due"], (ACCOUNT, now, EXPECTED_WITHIN, BATCH)),
         # Once for each outage: as many rows as began in it.
         Measured("insights: after an outage", insights["fall_due"], dark, report=True),
