@@ -1,10 +1,19 @@
-"""Business time, injected: windows, due dates, retention and lifetimes ask a clock and hand its answer to SQL.
+"""Time, injected. What passes in business time can be lived through in moments by whoever moves the clock.
 
-Leases, claims and slots use the database's clock instead, because several machines must agree on them.
+Business time, from a `Clock` whose answer SQL gets as a parameter: windows, due dates, retention and lifetimes, and the
+pauses between the rounds of the poller's leader and of the downloader's housekeeping.
+
+The database's clock, on which several machines agree: leases, claims and slots of the budget.
+
+The machine's seconds, which no moved clock hurries: timeouts, penalties, renewals of leases and claims, reconnecting,
+trying again what refused or was away, grace periods, liveness.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
+
+from common.pause import pause
 
 
 class Clock(Protocol):
@@ -14,9 +23,20 @@ class Clock(Protocol):
         """The time now, aware, in UTC."""
 
 
+class PausingClock(Clock, Protocol):
+    """Whoever lets time pass as well."""
+
+    async def pause(self, seconds: float, stop: asyncio.Event) -> bool:
+        """Wait so long in business time, or until `stop` is set; True when it was not."""
+
+
 class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
         """The time now, aware, in UTC."""
         return datetime.now(UTC)
+
+    async def pause(self, seconds: float, stop: asyncio.Event) -> bool:
+        """Wait so long, or until `stop` is set; True when it was not."""
+        return await pause(seconds, stop)

@@ -10,6 +10,14 @@ from dataclasses import dataclass, field
 STALLED_AFTER_SECONDS = 600.0
 
 
+#: Tells that something moved; what takes long calls it now and then.
+Progress = Callable[[], None]
+
+
+def unwatched() -> None:
+    """Progress that nobody looks at."""
+
+
 class Work:
     """One piece of work in hand; whoever does it calls `progress` now and then."""
 

@@ -3,14 +3,12 @@ the end of uploads that were left open.
 """
 
 import asyncio
-import math
-import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from common.clock import Clock
+from common.clock import Clock, PausingClock
 from common.database.leases import Lease
 from common.database.pool import DatabaseAway, Pool
 from common.storage.interface import Storage, StorageError
@@ -25,30 +23,41 @@ LOOK_EVERY: Final = 30.0
 
 
 async def keep_house(
-    pool: Pool, storage: Storage, clock: Clock, account_id: str, journal_keep: timedelta | None
+    pool: Pool,
+    storage: Storage,
+    clock: PausingClock,
+    account_id: str,
+    journal_keep: timedelta | None,
+    stop: asyncio.Event,
 ) -> None:
-    """Do it whenever this process has the lease, until cancelled, which leaves nothing half done.
+    """Do it whenever this process has the lease, until the stop or cancelled, which leaves nothing half done.
 
     What fails is tried again at the next look, and never disturbs the downloads.
     """
-    lease, swept_at = Lease(f"housekeeping of {account_id}"), -math.inf
+    lease = Lease(f"housekeeping of {account_id}")
+    swept_at: datetime | None = None
     try:
-        while True:
+        while not stop.is_set():
             more = False
             try:
                 if await lease.hold(pool, _HOLDS) is not None:
                     more = await _once(pool, storage, clock, journal_keep)
-                    if not more and time.monotonic() - swept_at >= EVERY:
+                    if not more and _is_due(swept_at, clock):
                         await abort_left_uploads(pool, storage, account_id)
-                        swept_at = time.monotonic()
+                        swept_at = clock.now()
             except (StorageError, DatabaseAway) as error:
                 structlog.get_logger().warning("housekeeping_waited", reason=str(error))
             except Exception:  # noqa: BLE001 - nobody waits for this task: it would end for good, and nobody would know.
                 structlog.get_logger().exception("housekeeping_failed")
             if not more:
-                await asyncio.sleep(LOOK_EVERY)
+                await clock.pause(LOOK_EVERY, stop)
     finally:
         await lease.release(pool)
+
+
+def _is_due(swept_at: datetime | None, clock: Clock) -> bool:
+    """Whether left uploads are to be looked for: after a while, or when the clock was set back."""
+    return swept_at is None or not timedelta() <= clock.now() - swept_at < EVERY
 
 
 async def _once(pool: Pool, storage: Storage, clock: Clock, journal_keep: timedelta | None) -> bool:

@@ -1,5 +1,6 @@
 """Uploads that nobody would abort: those of recordings that are not tried again, whose last attempt left one open."""
 
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -8,8 +9,8 @@ from common.database.pool import Pool
 from common.database.statements import statements
 from common.storage.interface import Storage
 
-#: Seconds between two looks: they are rare, and cost only room in the storage.
-EVERY: Final = 3600.0
+#: Between two looks: they are rare, and cost only room in the storage.
+EVERY: Final = timedelta(hours=1)
 
 
 async def abort_left_uploads(pool: Pool, storage: Storage, account_id: str) -> int:

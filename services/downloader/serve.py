@@ -12,7 +12,7 @@ from pydantic import Field
 from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import open_publisher
 from common.amqp.ready import check_credentials
-from common.clock import SystemClock
+from common.clock import PausingClock
 from common.database.pool import DatabaseAway, open_pool
 from common.database.ready import wait_for_schema
 from common.messages import DownloadRecording
@@ -53,10 +53,10 @@ class DownloaderSettings(
     )
 
 
-async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Event) -> None:
+async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Event, clock: PausingClock) -> None:
     """Run until `stop`."""
     keep_parts_apart()
-    amqp_url, clock = settings.amqp_url.get_secret_value(), SystemClock()
+    amqp_url = settings.amqp_url.get_secret_value()
     connections = settings.download_concurrency + 4  # each stream renews its claim; the budget and the start need some
     async with (
         _open_storage(settings) as storage,
@@ -77,7 +77,7 @@ async def serve(settings: DownloaderSettings, health: Health, stop: asyncio.Even
             grace=settings.grace_period,
         )
         keep = timedelta(days=settings.journal_keep) if settings.journal_keep else None
-        house = asyncio.create_task(keep_house(pool, storage, clock, settings.rc_account_id, keep))
+        house = asyncio.create_task(keep_house(pool, storage, clock, settings.rc_account_id, keep, stop))
         try:
             await consume(amqp_url, "downloader", consumption, publisher, health, stop)
         finally:

@@ -7,7 +7,7 @@ from typing import Final
 from common.amqp.consumer import Consumption, consume
 from common.amqp.publisher import open_publisher
 from common.amqp.ready import check_credentials
-from common.clock import SystemClock
+from common.clock import Clock
 from common.database.pool import DatabaseAway, open_pool
 from common.database.ready import wait_for_schema
 from common.messages import InsightsReceived
@@ -26,7 +26,7 @@ class InsightsSettings(ProcessSettings, DatabaseSettings, BrokerSettings):
     """What the insights process needs."""
 
 
-async def serve(settings: InsightsSettings, health: Health, stop: asyncio.Event) -> None:
+async def serve(settings: InsightsSettings, health: Health, stop: asyncio.Event, clock: Clock) -> None:
     """Run until `stop`."""
     amqp_url = settings.amqp_url.get_secret_value()
     async with (
@@ -38,7 +38,7 @@ async def serve(settings: InsightsSettings, health: Health, stop: asyncio.Event)
             return
         consumption = Consumption(
             kind=InsightsReceived,
-            handle=partial(handle, pool, SystemClock()),
+            handle=partial(handle, pool, clock),
             away=(DatabaseAway,),
             concurrency=CONCURRENCY,
             batch=BATCH,

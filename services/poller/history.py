@@ -27,6 +27,7 @@ from common.database.statements import statements
 from common.ringcentral.budget import Priority
 from common.ringcentral.call_log import Call, Window, window_page
 from common.ringcentral.client import RingCentral
+from common.telemetry.health import Progress, unwatched
 
 #: Start times that one window spans.
 A_WINDOW: Final = timedelta(days=1)
@@ -60,7 +61,14 @@ def windows_between(begin: datetime, end: datetime) -> Iterator[Window]:
         begin = window.end
 
 
-async def read_window(client: RingCentral, pool: Pool, clock: Clock, window: Window, priority: Priority) -> Found:
+async def read_window(
+    client: RingCentral,
+    pool: Pool,
+    clock: Clock,
+    window: Window,
+    priority: Priority,
+    progress: Progress = unwatched,
+) -> Found:
     """All calls that began in a window → rows; `priority` is that of the requests, and of fetching what was missing.
 
     May run twice, and beside polls. Raises the client's errors, and `DatabaseAway`.
@@ -68,6 +76,7 @@ async def read_window(client: RingCentral, pool: Pool, clock: Clock, window: Win
     found = Found()
     async for calls in _pages(client, window, priority):
         found += await _write(client.account_id, pool, calls, clock.now(), priority)
+        progress()
     return found
 
 

@@ -24,6 +24,7 @@ from common.ringcentral.budget import Priority
 from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import Forbidden, Missing, NoBudget, Rejected, RingCentralError, SourceFailed
 from common.ringcentral.insights import Answer, get_insights
+from common.telemetry.health import Progress, unwatched
 from common.telemetry.metrics import INSIGHTS_ASKED
 from services.poller.insights_schedule import (
     AGAIN,
@@ -74,7 +75,7 @@ class Fetching:
     leadership: Leadership
 
 
-async def fetch_insights(work: Fetching) -> float:
+async def fetch_insights(work: Fetching, progress: Progress = unwatched) -> float:
     """One pass: plan what is new, ask for what is due, and return the seconds until the next pass.
 
     May run at any time; what a crash leaves is asked for again. Raises the client's errors when nothing can be asked.
@@ -90,6 +91,7 @@ async def fetch_insights(work: Fetching) -> float:
             outcome, reason = await _ask(work, row)
         except NoBudget:
             break
+        progress()
         INSIGHTS_ASKED.labels(outcome.value).inc()
         outcomes[outcome] += 1
         in_a_row = Counter({outcome: in_a_row[outcome] + 1})

@@ -15,6 +15,7 @@ from common.database.statements import statements
 from common.ringcentral.budget import Priority
 from common.ringcentral.call_log import Call
 from common.ringcentral.client import RingCentral
+from common.telemetry.health import Progress, unwatched
 from common.telemetry.metrics import CALLS_SEEN, POLLED_UNTIL, POLLS
 from services.poller.leadership import Leadership
 from services.poller.pages import Cursor, Page, read_pages
@@ -24,7 +25,9 @@ from services.poller.windows import Windows
 FIRST_LOOK: Final = timedelta(hours=24)
 
 
-async def poll(client: RingCentral, pool: Pool, clock: Clock, leadership: Leadership) -> int:
+async def poll(
+    client: RingCentral, pool: Pool, clock: Clock, leadership: Leadership, progress: Progress = unwatched
+) -> int:
     """Read all changes since the cursor, page by page, and return the number of records read.
 
     Each page is committed with its cursor, so a crash repeats at most one page, which changes nothing. Raises the
@@ -35,6 +38,7 @@ async def poll(client: RingCentral, pool: Pool, clock: Clock, leadership: Leader
     async with aclosing(read_pages(client, clock, cursor)) as pages:
         async for page in pages:
             await _commit(client.account_id, pool, page, clock.now(), leadership)
+            progress()
             cursor = page.cursor
             read += len(page.changes.calls)
             CALLS_SEEN.inc(len(page.changes.calls))

@@ -13,6 +13,7 @@ from common.database.pool import Pool
 from common.database.statements import statements
 from common.ringcentral.budget import Priority
 from common.ringcentral.client import RingCentral
+from common.telemetry.health import Progress, unwatched
 from common.telemetry.metrics import RECORDINGS_HEALED
 from services.poller.history import Found, read_window, windows_between
 
@@ -64,14 +65,16 @@ async def note_first_poll(pool: Pool, account_id: str, kind: Kind, begins: datet
     await pool.execute(statements("call_log_readings")["note_first_poll"], account_id, kind, begins, now)
 
 
-async def go_on(client: RingCentral, pool: Pool, clock: Clock, reading: Reading) -> AsyncGenerator[Found, None]:
+async def go_on(
+    client: RingCentral, pool: Pool, clock: Clock, reading: Reading, progress: Progress = unwatched
+) -> AsyncGenerator[Found, None]:
     """Read what is left of a span, the oldest first, and tell of each window once it is noted.
 
     Whoever is broken off goes on with the window in hand. May run twice. Raises the client's errors and `DatabaseAway`.
     """
     priority = PRIORITY[reading.kind]
     for window in windows_between(reading.read_until, reading.ends):
-        found = await read_window(client, pool, clock, window, priority)
+        found = await read_window(client, pool, clock, window, priority, progress)
         told = (found.calls, found.recordings, found.new_calls, dict(found.healed))
         note = statements("call_log_readings")["note"]
         await pool.execute(note, reading.reading_id, window.end, clock.now(), *told)

@@ -19,6 +19,7 @@ import structlog
 from common.clock import Clock
 from common.database.pool import Pool
 from common.ringcentral.client import RingCentral
+from common.telemetry.health import Progress, unwatched
 from services.poller.poll import FIRST_LOOK
 from services.poller.readings import Kind, Reading, begin_reading, go_on, last_reading, note_first_poll
 
@@ -57,7 +58,9 @@ def pause_between_windows(rate: float) -> float:
     return 1 / (SHARE * rate)
 
 
-async def reconcile(client: RingCentral, pool: Pool, clock: Clock, schedule: Schedule) -> bool:
+async def reconcile(
+    client: RingCentral, pool: Pool, clock: Clock, schedule: Schedule, progress: Progress = unwatched
+) -> bool:
     """One window of a reading that is due or was broken off; False when there is none. Raises the client's errors.
 
     May run at any time: a reading goes on where it was left, by whoever leads then.
@@ -66,7 +69,7 @@ async def reconcile(client: RingCentral, pool: Pool, clock: Clock, schedule: Sch
     for kind in kinds:
         reading = await _in_hand(client, pool, clock, schedule, kind)
         if reading is not None:
-            async with aclosing(go_on(client, pool, clock, reading)) as windows:
+            async with aclosing(go_on(client, pool, clock, reading, progress)) as windows:
                 found = await anext(windows)
             log = structlog.get_logger()
             log.info("call_log_reconciled", kind=kind, calls=found.calls, recordings=found.recordings)

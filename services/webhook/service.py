@@ -6,7 +6,7 @@ import contextlib
 import structlog
 
 from common.amqp.publisher import open_publisher
-from common.clock import SystemClock
+from common.clock import Clock
 from common.process import CannotStart
 from common.telemetry.health import Health
 from services.webhook.connections import Connections, affordable
@@ -19,29 +19,28 @@ from services.webhook.settings import WebhookSettings
 from services.webhook.spool import Spool, SpoolUnusable, open_spool
 
 
-async def serve(settings: WebhookSettings, health: Health, stop: asyncio.Event) -> None:
+async def serve(settings: WebhookSettings, health: Health, stop: asyncio.Event, clock: Clock) -> None:
     """Receive until `stop` is set; then finish what is in hand, drain the spool, and return within the grace period."""
     if not (settings.rc_webhook_token or settings.webhook_path_secret):
         structlog.get_logger().warning(
             "token_not_set", hint="set RC_WEBHOOK_TOKEN: without it everybody who knows the account id can send events"
         )
-    clock = SystemClock()
     try:
         async with open_spool(settings.spool_dir, settings.spool_limit_bytes, clock) as spool:
-            await _serve(settings, health, stop, spool)
+            await _serve(settings, health, stop, clock, spool)
     except SpoolUnusable as error:
         raise CannotStart(
             f"SPOOL_DIR {settings.spool_dir} cannot be written: {error}; give a folder on a lasting disk."
         ) from None
 
 
-async def _serve(settings: WebhookSettings, health: Health, stop: asyncio.Event, spool: Spool) -> None:
+async def _serve(settings: WebhookSettings, health: Health, stop: asyncio.Event, clock: Clock, spool: Spool) -> None:
     circuit = Circuit()
     connections = Connections(affordable())
     async with open_publisher(settings.amqp_url.get_secret_value(), "webhook") as publisher:
         keeper = Keeper(publisher, spool, circuit)
         health.conditions["the broker or the spool accepts events"] = keeper.accepts
-        receiver = Receiver(settings.rc_account_id, _admission(settings), keeper, SystemClock(), connections)
+        receiver = Receiver(settings.rc_account_id, _admission(settings), keeper, clock, connections)
         tasks = [
             asyncio.create_task(drain(spool, publisher, circuit)),
             asyncio.create_task(look_after(spool, circuit)),

@@ -67,7 +67,7 @@ def downloader(simulator: Simulator, database_url: str, rabbitmq: RabbitMQ, tmp_
             "STORAGE_URL": tmp_path.as_uri(),
         }
         stop = asyncio.Event()
-        task = asyncio.create_task(serve(read_settings(DownloaderSettings, environment), Health(), stop))
+        task = asyncio.create_task(serve(read_settings(DownloaderSettings, environment), Health(), stop, SystemClock()))
         try:
             yield
         finally:

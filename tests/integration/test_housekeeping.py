@@ -113,7 +113,7 @@ async def test_housekeeping_goes_on_after_an_error_that_nobody_expects_and_tells
         return await left(pool) == []
 
     with capture_logs() as logs:
-        task = asyncio.create_task(keep_house(pool, storage, CLOCK, ACCOUNT, timedelta(days=400)))
+        task = asyncio.create_task(keep_house(pool, storage, CLOCK, ACCOUNT, timedelta(days=400), asyncio.Event()))
         await eventually(swept)
         await end(task)
 

@@ -33,7 +33,7 @@ def polling(account: Guarded) -> Polling:
 
 
 async def poll_now(polls: Polling) -> None:
-    polls._latest = 0.0
+    polls._ended = None
     await polls.once()
 
 

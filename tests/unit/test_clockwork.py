@@ -1,26 +1,76 @@
-"""What the leader does again and again goes on whatever it meets."""
+"""What the leader does again and again goes on whatever it meets, and is watched."""
 
 import asyncio
+import time
 
 import pytest
 
+from common.clock import SystemClock
+from common.ringcentral.errors import SourceFailed
+from common.telemetry.health import Health, Work
+from services.poller import rounds
 from services.poller.leadership import LeadershipLost
-from services.poller.serve import _repeat
+from services.poller.rounds import Rounds
 
 
-async def test_a_defect_in_one_loop_ends_no_loop() -> None:
-    stop = asyncio.Event()
+@pytest.fixture
+def stop() -> asyncio.Event:
+    return asyncio.Event()
 
-    async def once() -> float:
+
+async def test_a_defect_in_one_loop_ends_no_loop(stop: asyncio.Event) -> None:
+    async def once(_work: Work) -> float:
         stop.set()
         raise OverflowError
 
-    await _repeat("a loop", once, stop)
+    await Rounds(SystemClock(), Health(), stop).repeat("a loop", once)
 
 
-async def test_a_lost_leadership_ends_the_work() -> None:
-    async def once() -> float:
+async def test_a_lost_leadership_ends_the_work(stop: asyncio.Event) -> None:
+    async def once(_work: Work) -> float:
         raise LeadershipLost
 
     with pytest.raises(LeadershipLost):
-        await _repeat("a loop", once, asyncio.Event())
+        await Rounds(SystemClock(), Health(), stop).repeat("a loop", once)
+
+
+async def test_a_round_in_which_nothing_moves_is_a_stall_until_something_does(stop: asyncio.Event) -> None:
+    health = Health(stalled_after=0.0)
+    seen: list[bool] = []
+
+    async def once(work: Work) -> float:
+        before = time.monotonic()
+        while time.monotonic() == before:  # the clock of the machine has its steps
+            pass
+        seen.append(health.live())
+        work.progress()
+        stop.set()
+        return 0.0
+
+    await Rounds(SystemClock(), health, stop).repeat("a loop", once)
+
+    assert seen == [False]
+    assert health.live(), "what has ended cannot stall"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_pause_is_no_stall_however_long(
+    stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    health = Health(stalled_after=0.0)
+    monkeypatch.setattr(rounds, "RETRY_AFTER", 3600.0)
+    begun = asyncio.Event()
+
+    async def once(_work: Work) -> float:
+        begun.set()
+        if fails:
+            raise SourceFailed("away")
+        return 3600.0
+
+    repeating = asyncio.create_task(Rounds(SystemClock(), health, stop).repeat("a loop", once))
+    await begun.wait()
+    await asyncio.sleep(0)  # from the end of the round into the pause
+
+    assert health.live()
+    stop.set()
+    await repeating

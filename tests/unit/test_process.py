@@ -18,7 +18,7 @@ import asyncio, os, signal, socket
 from common.process import CannotStart, run_process
 from common.settings import ProcessSettings
 
-async def serve(settings, health, stop):
+async def serve(settings, health, stop, clock):
     {body}
 
 run_process("trial", ProcessSettings, serve)
