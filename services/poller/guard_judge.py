@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 import structlog
 
+from common.database.statements import statements
 from common.ringcentral import subscription as subscriptions
 from common.ringcentral.errors import Forbidden, Missing, Rejected
 from common.ringcentral.subscription import Subscription
@@ -19,7 +20,7 @@ from services.poller.guard_making import LIFETIME, record
 _RENEW_BELOW: Final = 0.5
 #: Part of the lifetime below which another one takes its place: renewing it must have failed for two weeks.
 _REPLACE_BELOW: Final = 0.05
-#: How long deliveries failed before RingCentral blacklisted: their events are lost as well (facts 2.4).
+#: How long deliveries failed at least before RingCentral blacklisted: their events are lost as well (facts 2.4).
 _FAILED_BEFORE: Final = timedelta(minutes=10)
 
 
@@ -69,7 +70,7 @@ async def judge(duty: Duty, row: asyncpg.Record) -> Judged:
         credential=credential,
         fault=fault,
         fits=fits,
-        live_until=_live_until(row, fault, found),
+        live_until=await _live_until(duty, row, fault, found),
         ends_at=row["expires_at"],
     )
 
@@ -139,11 +140,15 @@ async def _keep_up(duty: Duty, row: asyncpg.Record, credential: str, found: Subs
     return Fault.FILTERS_DISABLED if found.disabled_filters else None
 
 
-def _live_until(row: asyncpg.Record, fault: Fault | None, found: Subscription | None) -> datetime:
+async def _live_until(duty: Duty, row: asyncpg.Record, fault: Fault | None, found: Subscription | None) -> datetime:
     seen: datetime = row["seen_live_at"] or row["renewed_at"]
     if fault is Fault.SILENT:
         silent_since: datetime = row["silent_since"]
         return silent_since
     if fault is Fault.BLACKLISTED and found is not None and found.blacklisted_at is not None:
-        return min(seen, found.blacklisted_at - _FAILED_BEFORE)
+        # It failed from the first event on that was not answered, and few events may come: the last one is certain.
+        last_event: datetime = await duty.pool.fetchval(
+            statements("subscriptions")["last_event"], row["subscription_id"]
+        )
+        return min(seen, found.blacklisted_at - _FAILED_BEFORE, last_event)
     return seen

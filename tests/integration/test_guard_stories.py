@@ -78,6 +78,29 @@ async def test_a_company_that_is_quiet_is_not_taken_for_silent(account: Guarded)
     assert await account.outages() == []
 
 
+async def test_the_dark_interval_of_a_blacklisting_begins_with_the_last_event(account: Guarded) -> None:
+    """Deliveries may have failed since the next one, however long before the ten minutes that was."""
+    world, receiver = account.simulator.world, account.receiver
+    await account.call()
+    await account.live(HOUR)
+    (last,) = await account.pool.fetch("SELECT received_at FROM insight_events WHERE source = 'event'")
+    lost = [await account.call(insights_after=after * HOUR) for after in (1, 3)]
+
+    receiver.status = 503
+    for _ in range(4):
+        await account.pass_time(HOUR)
+        await account.look()
+    receiver.status = 200
+    receiver.events.clear()  # what was refused came to nobody
+    account.handed_on = 0
+    await account.live(2 * HOUR, rounds=2)
+
+    (outage,) = await account.outages()
+    assert (outage["reason"], outage["began_at"]) == ("blacklisted", last["received_at"])
+    assert world.company.events_by_recording[lost[0]][0].at < outage["ended_at"].timestamp() - HOUR
+    assert await states(account, lost) == {"present"}
+
+
 async def test_sixty_days_with_every_death_end_with_all_insights_and_every_interval_recorded(account: Guarded) -> None:
     """Two blacklistings, one deletion by hand, one expiry while we were away, a changed token, lost events."""
     world, recordings = account.simulator.world, []

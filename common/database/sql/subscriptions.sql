@@ -41,6 +41,14 @@ WHERE s.account_id = $1 AND s.silent_since IS NULL AND EXISTS (
 )
 RETURNING subscription_id, silent_since;
 
+-- name: last_event
+-- When the last event came since a subscription was made, or when it was made.
+SELECT coalesce((
+    SELECT max(e.received_at) FROM insight_events e
+    WHERE e.account_id = s.account_id AND e.source = 'event' AND e.received_at > s.created_at
+), s.created_at)
+FROM subscriptions s WHERE s.subscription_id = $1;
+
 -- name: forget
 -- A subscription of ours is gone.
 DELETE FROM subscriptions WHERE subscription_id = $1;
