@@ -11,6 +11,7 @@ from cli.dead_letters import app as dead_letters
 from cli.ledger import ledger
 from cli.loss_clock import loss_clock
 from cli.on_database import sentence_of
+from cli.outages import outages
 from cli.rebuild import rebuild_rows
 from cli.reconcile import reconcile_span
 from cli.replay import replay_journal
@@ -34,6 +35,7 @@ app.command("replay")(replay_journal)
 app.command("rebuild")(rebuild_rows)
 app.command()(ledger)
 app.command()(loss_clock)
+app.command()(outages)
 app.command()(verify)
 
 

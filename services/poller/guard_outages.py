@@ -7,19 +7,18 @@ from typing import Final
 import structlog
 
 from common.database.call_log_rows import DOMAIN
+from common.database.outages import BEGAN_BEFORE
 from common.database.statements import statements
 from common.telemetry.metrics import SUBSCRIPTION_LIVE, SUBSCRIPTION_OUTAGES
 from services.poller.guard_duty import Duty
 from services.poller.guard_judge import Fault, Judged
 
-#: How long before an outage a call may have begun whose insights were to come in it: they take half an hour after the
-#: call (facts 1.5), and calls last an hour or so. Others are asked for by their schedule.
-_BEGAN_BEFORE: Final = timedelta(hours=2)
-#: How long RingCentral may have had insights while no event at all came. Insights of one recording that are lost are no
-#: outage; a company with few calls loses a needless new subscription by it, nothing else.
+#: How long RingCentral may have had insights of two recordings while no event at all came.
 SILENT_AFTER: Final = timedelta(minutes=30)
+#: The same for one recording alone: in a company with few calls, the event may have been lost and nobody called since.
+ALONE_AFTER: Final = timedelta(days=1)
 #: How far back answers are looked at that may show a silence: each pass looks, and one may have been away for a night.
-_LOOK_BACK: Final = timedelta(days=1)
+_LOOK_BACK: Final = ALONE_AFTER + timedelta(days=1)
 
 
 async def begin_outage(duty: Duty, judged: Sequence[Judged]) -> None:
@@ -62,7 +61,7 @@ async def end_outage(duty: Duty, subscription_id: str) -> None:
         outage = await connection.fetchrow(statements("subscription_outages")["find_open"], account_id)
         if outage is None:
             return
-        began = outage["began_at"] - _BEGAN_BEFORE
+        began = outage["began_at"] - BEGAN_BEFORE
         due = await connection.fetch(statements("recordings_insights")["fall_due"], account_id, began, now, now)
         await connection.execute(statements("subscription_outages")["end"], outage["outage_id"], now, len(due))
     seconds = round((now - outage["began_at"]).total_seconds())
@@ -72,12 +71,12 @@ async def end_outage(duty: Duty, subscription_id: str) -> None:
 
 
 async def look_for_silence(duty: Duty) -> None:
-    """Take the subscription for dead when RingCentral had insights and no event came since; the next pass replaces it.
+    """Take the subscription for dead when RingCentral had insights and no event came since; this pass replaces it.
 
     May run at any time when no event waits to be journaled.
     """
     sql, now = statements("subscriptions")["fall_silent"], duty.clock.now()
-    values = (duty.client.account_id, list(duty.wanted.domains), now - SILENT_AFTER, now - _LOOK_BACK)
-    for row in await duty.pool.fetch(sql, *values):
+    since_when = (now - SILENT_AFTER, now - _LOOK_BACK, now - ALONE_AFTER)
+    for row in await duty.pool.fetch(sql, duty.client.account_id, list(duty.wanted.domains), *since_when):
         since = row["silent_since"].isoformat()
         structlog.get_logger().error("subscription_silent", subscription_id=row["subscription_id"], since=since)

@@ -12,3 +12,21 @@ SELECT outage_id, began_at, reason FROM subscription_outages WHERE account_id = 
 -- name: end
 -- Events reach us again.
 UPDATE subscription_outages SET ended_at = $2, recordings_due = $3 WHERE outage_id = $1 AND ended_at IS NULL;
+
+-- name: list
+-- Outages, the last ones first, and what was healed: recordings that began in one, or so long ($2) before it, and whose
+-- insights are here because they were asked for since it began.
+SELECT o.began_at, o.noticed_at, o.ended_at, o.reason, o.recordings_due, (
+    SELECT count(*)
+    FROM recordings r
+    WHERE r.account_id = o.account_id AND r.started_at >= o.began_at - $2::interval
+        AND r.started_at <= coalesce(o.ended_at, $3) AND r.insights_state IN ('present', 'partial')
+        AND EXISTS (
+            SELECT FROM insight_events e
+            WHERE e.account_id = r.account_id AND e.domain = r.domain AND e.source_record_id = r.source_record_id
+                AND e.source = 'fetched' AND e.received_at >= o.began_at
+        )
+) AS recordings_healed
+FROM subscription_outages o
+WHERE o.account_id = $1
+ORDER BY o.began_at DESC;

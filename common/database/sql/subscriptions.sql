@@ -18,9 +18,9 @@ SET credential = excluded.credential, expires_at = excluded.expires_at, renewed_
 UPDATE subscriptions SET seen_live_at = $2 WHERE subscription_id = $1;
 
 -- name: fall_silent
--- RingCentral had insights for so long, as an answer has told, and no event has come since, of whatever recording: the
--- subscription counts as dead, from the last event on. Insights that were there before the subscription say nothing, and
--- neither do answers that came before the last event.
+-- RingCentral had insights of two recordings for so long, as answers have told, or of one for a day, and no event has come
+-- since, of whatever recording: the subscription counts as dead, from the last event on. Insights that were there before
+-- the subscription say nothing, and neither do answers that came before the last event.
 WITH last_event AS MATERIALIZED (
     SELECT coalesce(max(received_at), '-infinity') AS at
     FROM (
@@ -29,17 +29,21 @@ WITH last_event AS MATERIALIZED (
         ORDER BY received_at DESC
         LIMIT 1
     ) e
+), silent AS (
+    SELECT s.subscription_id, greatest(s.created_at, l.at) AS heard_at
+    FROM last_event l
+    JOIN subscriptions s ON s.account_id = $1 AND s.silent_since IS NULL
+    JOIN insight_events f ON f.account_id = $1 AND f.source = 'fetched' AND f.domain = ANY($2::text[])
+        AND f.received_at > greatest($4, l.at)
+        AND f.made_at > greatest(s.created_at, l.at) AND f.made_at <= $3
+    GROUP BY s.subscription_id, s.created_at, l.at
+    HAVING count(DISTINCT (f.domain, f.source_record_id)) > 1 OR min(f.made_at) <= $5
 )
 UPDATE subscriptions s
-SET silent_since = greatest(s.created_at, l.at)
-FROM last_event l
-WHERE s.account_id = $1 AND s.silent_since IS NULL AND EXISTS (
-    SELECT FROM insight_events f
-    WHERE f.account_id = s.account_id AND f.source = 'fetched' AND f.domain = ANY($2::text[])
-        AND f.received_at > greatest($4, l.at)
-        AND f.made_at > s.created_at AND f.made_at <= $3 AND f.made_at >= l.at
-)
-RETURNING subscription_id, silent_since;
+SET silent_since = silent.heard_at
+FROM silent
+WHERE s.subscription_id = silent.subscription_id
+RETURNING s.subscription_id, s.silent_since;
 
 -- name: last_event
 -- When the last event came since a subscription was made, or when it was made.
