@@ -1,12 +1,12 @@
 """Time, injected. What passes in business time can be lived through in moments by whoever moves the clock.
 
 Business time, from a `Clock` whose answer SQL gets as a parameter: windows, due dates, retention and lifetimes, and the
-pauses between the rounds of the poller's leader and of the downloader's housekeeping.
+pauses between the rounds of the poller's leader and of the downloader's housekeeping, also after a round that failed.
 
 The database's clock, on which several machines agree: leases, claims and slots of the budget.
 
-The machine's seconds, which no moved clock hurries: timeouts, penalties, renewals of leases and claims, reconnecting,
-trying again what refused or was away, grace periods, liveness.
+The machine's seconds, which no moved clock hurries: timeouts, penalties and waits for budget, renewals of leases and
+claims, reconnecting, how long a refused credential or a storage that is away is left alone, grace periods, liveness.
 """
 
 import asyncio

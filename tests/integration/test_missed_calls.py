@@ -115,6 +115,17 @@ async def test_insights_of_an_unknown_recording_bring_the_next_poll_forward(acco
     assert (await account.recording(recording))["audio_state"] == "pending"
 
 
+async def test_a_clock_that_is_set_back_does_not_stop_the_polls(account: Guarded) -> None:
+    polls = polling(account)
+    polls._pause = 3600.0
+    await polls.once()
+    account.clock.ahead -= DAY
+
+    await polls.once()
+
+    assert requests(account, "call_log.sync") == 2
+
+
 async def test_insights_bring_the_download_of_what_was_to_be_tried_again_forward(account: Guarded) -> None:
     recording = await account.call(insights_after=10 * MINUTE)
     await account.live(MINUTE)
