@@ -11,7 +11,7 @@ from benchmarks.scale_statements import ACCOUNT, BLOCKS, PAGE, Measured
 from common.database.statements import statements
 from services.downloader.journal_archive import CLOSED_AFTER
 from services.downloader.sidecars import AT_ONCE
-from services.poller.guard_outages import SILENT_AFTER
+from services.poller.guard_outages import ALONE_AFTER, SILENT_AFTER
 from services.poller.insights_fetch import BATCH, PLANNED
 from services.poller.insights_schedule import CLOSING_WITHIN, EXPECTED_WITHIN
 from services.poller.missed_calls import AFTER_A_POLL
@@ -32,7 +32,7 @@ def of_the_clockwork(ids: list[str], now: datetime) -> list[Measured]:
 
 def _insights(now: datetime) -> list[Measured]:
     insights, subscriptions = statements("recordings_insights"), statements("subscriptions")
-    silent = (ACCOUNT, ["pbx"], now - SILENT_AFTER, now - _DAY)
+    silent = (ACCOUNT, ["pbx"], now - SILENT_AFTER, now - _DAY, now - ALONE_AFTER)
     dark = (ACCOUNT, now - timedelta(hours=2), now, now)
     return [
         Measured("insights: plan which", insights["unplanned"], (ACCOUNT, EXPECTED_WITHIN, PLANNED)),
