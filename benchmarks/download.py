@@ -3,6 +3,7 @@
 | part | shows | limit |
 |---|---|---|
 | speed | goodput and CPU of both, for 200 x 5 MB and 3 x 500 MB | at least that of rclone |
+| line | the same with a source far away, where a line's pace decides and not this machine's | the same |
 | memory | the downloader's peak with four streams of 500 MB at once | 160 MB |
 | cuts | bytes sent for each byte needed while every tenth connection is cut at a random byte | 1.05 |
 | answers | what is stored of bad answers, with and without Content-Length, by three tools | nothing bad is stored |
@@ -39,6 +40,7 @@ def main() -> int:
     """Run the parts and print their figures; 1 when one is beyond its limit."""
     parts: dict[str, Callable[[argparse.Namespace], bool]] = {
         "speed": _speed,
+        "line": _line,
         "memory": _memory,
         "cuts": _cuts,
         "answers": _answers,
@@ -60,10 +62,20 @@ def main() -> int:
 
 
 def _speed(options: argparse.Namespace) -> bool:
-    loads = (Load(200, 5 * MB), Load(3, round(500 * MB * options.scale / 2) * 2))
+    with _pipeline() as pipeline:
+        return _compare(Speed(pipeline), options)
+
+
+def _line(options: argparse.Namespace) -> bool:
     with _pipeline() as pipeline:
         speed = Speed(pipeline)
-        fast = [compare(speed, load, options.rounds) for load in loads]
+        speed.put_on_a_line()
+        return _compare(speed, options)
+
+
+def _compare(speed: Speed, options: argparse.Namespace) -> bool:
+    loads = (Load(200, 5 * MB), Load(3, round(500 * MB * options.scale / 2) * 2))
+    fast = [compare(speed, load, options.rounds) for load in loads]
     return all(fast)
 
 

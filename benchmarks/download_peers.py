@@ -46,16 +46,21 @@ def rclone() -> str:
 
 
 def copy_all(urls: Mapping[str, str], to: str, *, s3: S3Server, folder: Path, transfers: int) -> Run:
-    """One `rclone copyurl` for all, with as many at a time as our downloader; its other settings are its own."""
+    """One `rclone copyurl` for all, with as many at a time as our downloader; its other settings are its own.
+
+    What it takes to start is not counted: our downloader has started before.
+    """
     table = folder / "urls.csv"
     table.write_text("".join(f"{url},{name}\n" for name, url in urls.items()))
     command = [rclone(), "copyurl", "--urls", str(table), f":s3:{to}", f"--transfers={transfers}"]
-    return _run(command, rclone_environment(s3))
+    start = _run([rclone(), "version"], rclone_environment(s3))
+    run = _run(command, rclone_environment(s3))
+    return Run(run.seconds - start.seconds, run.cpu - start.cpu, run.peak_mb)
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
     started = time.monotonic()
-    process = subprocess.Popen(command, env=dict(environment), stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     told = process.stderr.read() if process.stderr else b""
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.monotonic() - started

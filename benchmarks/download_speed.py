@@ -1,4 +1,8 @@
-"""How fast the downloader is beside `rclone copyurl`: same source, same S3 server, same run, ample budget."""
+"""How fast the downloader is beside `rclone copyurl`: same source, same S3 server, same run, ample budget.
+
+On one machine the source and the S3 server share its cores with whoever copies, so that CPU decides; what those two use
+is printed, too. On a line as there is to RingCentral, its pace decides.
+"""
 
 import json
 import shutil
@@ -26,6 +30,9 @@ WITHIN: Final = 900.0
 LIMIT_MB: Final = 160
 #: A downloader that is as fast as rclone; measured noise of a shared machine is not forgiven.
 GOODPUT: Final = 1.0
+#: A line to a source far away: what one connection gets on a good one, and a round trip over an ocean with the
+#: source's own work before the first byte.
+LINE: Final = {"bytes_per_second": 20_000_000, "seconds": 0.1}
 #: Bytes sent for each byte needed while every tenth connection is cut.
 WASTE: Final = 1.05
 
@@ -51,9 +58,19 @@ class Speed:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         pipeline.migrate()
-        pipeline.start_simulator(recordings=0, speed=1, history=0, audio_etag="strong")
+        self._source = pipeline.start_simulator(recordings=0, speed=1, history=0, audio_etag="strong")
         pipeline.ask_simulator("/simulator/limits", {"heavy": SLOTS, "light": SLOTS})
         pipeline.start("webhook")
+
+    def put_on_a_line(self) -> None:
+        """From now on the source is as far away as `LINE` says, for both."""
+        line = {"endpoint": "recording.content", "kind": "slow", "times": 1_000_000, **LINE}
+        self.pipeline.ask_simulator("/simulator/faults", line)
+
+    def cpu_of_servers(self) -> float:
+        """CPU seconds of the source and the S3 server so far."""
+        assert self.pipeline.s3 is not None
+        return cpu_seconds(self._source.pid) + cpu_seconds(self.pipeline.s3.pid)
 
     def order(self, load: Load) -> list[str]:
         """Recordings of that load, at the simulator alone; their ids."""
@@ -121,11 +138,17 @@ def access_token(pipeline: Pipeline) -> str:
 
 
 def compare(speed: Speed, load: Load, rounds: int) -> bool:
-    """Both in turns; prints a line for each, and whether ours was fast enough by the median of the rounds."""
+    """Both in turns, each first in every other round; prints a line for each, and whether ours was fast enough by the
+    median of the rounds.
+    """
     runs: dict[str, list[Run]] = {"ringvault": [], "rclone copyurl": []}
-    for _ in range(rounds):
-        for name, run in (("ringvault", speed.ours), ("rclone copyurl", speed.rclone)):
+    beside: dict[str, list[float]] = {name: [] for name in runs}
+    turns = [("ringvault", speed.ours), ("rclone copyurl", speed.rclone)]
+    for number in range(rounds):
+        for name, run in reversed(turns) if number % 2 else turns:
+            before = speed.cpu_of_servers()
             runs[name].append(run(load))
+            beside[name].append(speed.cpu_of_servers() - before)
             stored = speed.stored_bytes()
             if stored != load.total:
                 raise RuntimeError(f"{name} stored {stored} bytes of {load.total}")
@@ -133,7 +156,8 @@ def compare(speed: Speed, load: Load, rounds: int) -> bool:
     for name, of in runs.items():
         cpu = median(run.cpu / load.total * 1e9 for run in of)
         peak = max(run.peak_mb for run in of)
-        figures = f"{pace[name]:6.0f} MB/s  {cpu:5.1f} s of CPU per GB  peak {peak:4.0f} MB"
+        servers = median(beside[name]) / load.total * 1e9
+        figures = f"{pace[name]:6.0f} MB/s  {cpu:5.2f} s of CPU per GB (servers {servers:.1f})  peak {peak:4.0f} MB"
         print(f"{load!s:12}  {name:14}  {figures}", flush=True)
     ratio = pace["ringvault"] / pace["rclone copyurl"]
     print(f"{load!s:12}  goodput {ratio:.2f} x rclone copyurl (at least {GOODPUT:.1f})", flush=True)

@@ -5,6 +5,7 @@ makes the true answer, and sends what it likes. A new kind is one function more 
 """
 
 import asyncio
+import time
 from random import Random
 
 from aiohttp import web
@@ -98,13 +99,16 @@ async def _lost_answer(visit: Visit, produce: Produce, _parameters: Parameters) 
 
 
 async def _slow(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
-    """The body trickles at ``bytes_per_second`` (16384); ``length`` false: in chunks."""
+    """The body comes at ``bytes_per_second`` (16384), after ``seconds`` (0) of silence; ``length`` false: in chunks."""
     rate = float(parameters.get("bytes_per_second", 16384))
+    await asyncio.sleep(float(parameters.get("seconds", 0)))
     answer = await produce()
     response = await begin(visit.request, answer, sized=bool(parameters.get("length", True)))
+    due = time.monotonic()
     for piece in small(answer.pieces(), max(1, int(rate / 10))):
         await response.write(piece)
-        await asyncio.sleep(len(piece) / rate)
+        due += len(piece) / rate  # a sleep that was too long is made up for by the next ones.
+        await asyncio.sleep(due - time.monotonic())
     await response.write_eof()
     return response
 
