@@ -30,9 +30,9 @@ WITHIN: Final = 900.0
 LIMIT_MB: Final = 160
 #: A downloader that is as fast as rclone; measured noise of a shared machine is not forgiven.
 GOODPUT: Final = 1.0
-#: A line to a source far away: what one connection gets on a good one, and a round trip over an ocean with the
-#: source's own work before the first byte.
-LINE: Final = {"bytes_per_second": 20_000_000, "seconds": 0.1}
+#: A line to a source over an ocean, for each connection: 100 ms before the first byte, and the pace of a window of 1 MB
+#: in each 100 ms.
+LINE: Final = {"bytes_per_second": 10_000_000, "seconds": 0.1}
 #: Bytes sent for each byte needed while every tenth connection is cut.
 WASTE: Final = 1.05
 

@@ -194,7 +194,7 @@ async def test_faults_happen_as_often_as_ordered_then_all_is_well(
     assert len((await fetch_with("truncated", bytes=77)).content) == 77
     assert (await fetch_with("redirect", location="http://127.0.0.1:9/")).headers["Location"] == "http://127.0.0.1:9/"
     assert (await fetch_with("body", text="<html>", content_type="text/html")).text == "<html>"
-    assert len((await fetch_with("slow", bytes_per_second=10_000_000)).content) == told["bytes"]
+    assert len((await fetch_with("slow", bytes_per_second=10_000_000, seconds=0.01)).content) == told["bytes"]
     assert len((await fetch_with("stall", seconds=0.1, after_bytes=5000)).content) == told["bytes"]
     with pytest.raises(httpx.RemoteProtocolError):
         await fetch_with("drop")
