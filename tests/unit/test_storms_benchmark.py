@@ -64,10 +64,11 @@ def test_ways_to_read_the_call_log_are_counted_by_their_changes() -> None:
     assert windows_of([True, False]) == (1, 1)
 
 
-def told(**kinds: bool) -> dict[str, Any]:
+def told(*, listed: bool = True, delivered: bool = False, **kinds: bool) -> dict[str, Any]:
     """The truth of one recording whose insights RingCentral gives, or does not."""
-    fates = {name: {"fetchable": value} for name, value in kinds.items()}
-    return {"recordings": [{"id": "1"}], "insights": [{"domain": "pbx", "record_id": "1", "kinds": fates}]}
+    fates = {name: {"fetchable": value, "delivered": delivered} for name, value in kinds.items()}
+    insights = [{"domain": "pbx", "record_id": "1", "kinds": fates}]
+    return {"recordings": [{"id": "1", "listed": listed}], "insights": insights}
 
 
 def held(state: str, reason: str | None = None, due_at: str | None = None, **insights: Any) -> list[dict[str, Any]]:
@@ -81,6 +82,12 @@ def test_what_is_not_stored_must_be_at_an_end_with_its_reason() -> None:
     assert list(faults_at_the_end(told(), held("stored"))) == []
     for row in (held("pending", "not yet", "tomorrow"), held("failed"), held("unknown"), []):
         assert len(list(faults_at_the_end(told(), row))) == 1
+
+
+def test_only_what_nobody_was_told_of_may_have_no_row() -> None:
+    assert list(faults_at_the_end(told(listed=False, Summary=True), [])) == []
+    assert len(list(faults_at_the_end(told(listed=True), []))) == 1
+    assert len(list(faults_at_the_end(told(listed=False, delivered=True, Summary=True), []))) == 1
 
 
 def test_what_ringcentral_gives_when_asked_must_be_merged() -> None:
