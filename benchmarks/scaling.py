@@ -156,10 +156,10 @@ def _parts() -> Iterator[str]:
 def _sizes() -> Iterator[str]:
     return _by_company(
         {
-            "cores at work in the busiest hour": lambda one: f"{cores(one):.3f}",
+            "cores at work in the busiest hour, beside idling": lambda one: f"{cores(one):.3f}",
             "connections to Postgres at most": lambda one: f"{connections(fleet_for(one, AT_ONCE))}",
             "messages a second in the busiest hour": lambda one: f"{busiest(one) * (1 + EVENTS_EACH):.2f}",
-            "transactions a second in the busiest hour": lambda one: f"{busiest(one) * TRANSACTIONS:.1f}",
+            "transactions a second then, beside 12 when idle": lambda one: f"{busiest(one) * TRANSACTIONS:.1f}",
             "Postgres, growth a year": lambda one: f"{postgres_gb(one):,.0f} GB",
             "Postgres, log (WAL) a day": lambda one: f"{one.a_day * LOG / 1e6:,.2f} GB",
             "audio, growth a year": lambda one: f"{audio_gb(one) * WORKING_DAYS_A_YEAR:,.0f} GB",

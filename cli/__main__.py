@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,6 +17,7 @@ from cli.rebuild import rebuild_rows
 from cli.reconcile import reconcile_span
 from cli.replay import replay_journal
 from cli.verify import verify
+from common.database.migrate import MINUTES
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 #: The exit status for what a person must mend; 1 is left to the unexpected.
@@ -45,14 +47,18 @@ def _ringvault() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="that one migration may take; large tables need more")
+    ] = MINUTES,
+) -> None:
     """Bring the schema of DATABASE_URL up to date; any number of these may run at once."""
     from common.database.migrate import SchemaError
     from common.database.migrate import migrate as apply
 
     url = read_settings(DatabaseSettings, os.environ).database_url.get_secret_value()
     try:
-        applied = asyncio.run(apply(url))
+        applied = asyncio.run(apply(url, minutes=minutes))
     except SchemaError as fault:
         raise SettingsError(str(fault)) from None
     except Exception as error:

@@ -13,13 +13,14 @@ from common.database.pool import Pool
 _LOCK: Final = 7_246_582_258
 #: How long a migration waits for a table: all others wait behind it meanwhile, and our services give up after 30 s.
 _LOCK_TIMEOUT: Final = "10s"
-#: How long one may take: millions of rows are written anew in minutes, and whoever waits for more should know of it.
-_STATEMENT_TIMEOUT: Final = "10min"
+#: Minutes that one may take unless told otherwise: some million rows are written anew in ten, and whoever waits for
+#: more should know of it.
+MINUTES: Final = 10.0
 #: Why a migration is given up.
 _GIVEN_UP: Final = {
     asyncpg.LockNotAvailableError: f"somebody else held a table that it needs for more than {_LOCK_TIMEOUT}",
     asyncpg.DeadlockDetectedError: "it and somebody else held what the other needed",
-    asyncpg.QueryCanceledError: f"it was cancelled, or took more than {_STATEMENT_TIMEOUT}",
+    asyncpg.QueryCanceledError: "it was cancelled, or took longer than `--minutes` allows",
 }
 
 _LEDGER: Final = """
@@ -60,20 +61,20 @@ def migrations() -> list[Migration]:
     ]
 
 
-async def migrate(url: str) -> list[str]:
-    """Bring the schema up to date and return the names of what was applied.
+async def migrate(url: str, *, minutes: float = MINUTES) -> list[str]:
+    """Bring the schema up to date, each migration within so many minutes, and return the names of what was applied.
 
     May be run by many at once and again: each migration is applied once, whole or not at all. Raises `SchemaError` when
     a migration that was applied differs from ours, or one is given up, and asyncpg's errors as they are.
     """
     connection = await asyncpg.connect(url, statement_cache_size=0, timeout=30)
     try:
-        return [migration.name for migration in migrations() if await _apply(connection, migration)]
+        return [migration.name for migration in migrations() if await _apply(connection, migration, minutes)]
     finally:
         await connection.close()
 
 
-async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> bool:
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration, minutes: float) -> bool:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(_LEDGER)
@@ -84,7 +85,7 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
                     f"migration {migration.name} was applied in another wording: run the ringvault that applied it."
                 )
             return False
-        await _run(connection, migration)
+        await _run(connection, migration, minutes)
         await connection.execute(
             "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",
             migration.version,
@@ -94,10 +95,10 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
     return True
 
 
-async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration, minutes: float) -> None:
     """Within bounded times; raises `SchemaError` past them."""
     await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-    await connection.execute(f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT}'")
+    await connection.execute(f"SET LOCAL statement_timeout = '{round(minutes * 60_000)}ms'")
     try:
         await connection.execute(migration.script)
     except tuple(_GIVEN_UP) as error:

@@ -43,13 +43,13 @@ class Pressure:
         part = self._part_of(window)
         if part is None:
             return
-        before, self._limits = self._limits, part > _MOST
-        if before or not self._limits:
+        if self._limits or part <= _MOST:
+            self._limits = part > _MOST
             return
         now = await usage()
         if now is None or now["closed"]:
-            self._limits = False
             return
+        self._limits = True
         told = {"used": now["taken"], "of": now["slots"], "users": now["users"], "window_seconds": window}
         structlog.get_logger().info("budget_is_the_limit", group=self._group, **told, waiting_part=round(part, 2))
 

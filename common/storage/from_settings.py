@@ -8,19 +8,14 @@ import structlog
 from common.settings import StorageSettings
 from common.storage.interface import Storage
 from common.storage.open import open_storage
-from common.storage.trials import sweep_trials
 
 
 @asynccontextmanager
 async def storage_from(settings: StorageSettings) -> AsyncIterator[Storage]:
-    """Open and check it; raises `ValueError` or `StorageError` with one sentence that says what to mend.
-
-    What checks of earlier starts had to leave behind goes.
-    """
+    """Open and check it; raises `ValueError` or `StorageError` with one sentence that says what to mend."""
     async with storage_of(settings) as storage:
         for lacking in await storage.check():
             structlog.get_logger().warning("storage_lacks", what=lacking)
-        await sweep_trials(storage)
         yield storage
 
 

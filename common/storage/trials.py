@@ -1,4 +1,4 @@
-"""Trial objects: what the check at the start writes and deletes, and the end of those that a check had to leave behind.
+"""Trial objects: what a check of the storage writes and deletes, and the end of those that a check had to leave behind.
 
 When the storage goes away in the middle of a check, its object stays, or its open upload. The name tells when it was
 made; nobody asks a storage that, and clocks of storages differ.

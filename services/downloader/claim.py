@@ -71,14 +71,19 @@ class Claim:
     async def _end(self, statement: str, *values: object) -> None:
         """Run a statement that ends the claim; while the database is away, again for as long as the claim lives.
 
-        Or all that the attempt has fetched would be fetched again. Raises `ClaimLost`, also when it had been run and
-        only the answer was lost; and `DatabaseAway`.
+        Or all that the attempt has fetched would be fetched again. Raises `ClaimLost` and `DatabaseAway`.
         """
-        loop = asyncio.get_running_loop()
+        loop, answer_lost = asyncio.get_running_loop(), False
         while True:
             try:
                 await self._run(statement, *values)
+            except ClaimLost:
+                if not answer_lost:
+                    raise
+                self.lost = False  # nobody takes a living claim: it ended the first time, and only the answer was lost.
+                return
             except DatabaseAway as error:
+                answer_lost = True
                 if loop.time() + _ONCE_MORE_AFTER > self.lives_until:
                     raise
                 structlog.get_logger().warning("outcome_waits", error=str(error))
@@ -129,9 +134,9 @@ class Claim:
         """The attempt failed and counts."""
         await self._end("retry_later", reason, due_at, self.clock.now(), failures)
 
-    async def give_up(self, reason: str, state: str) -> None:
+    async def give_up(self, reason: str, state: str, failures: Mapping[str, int]) -> None:
         """The last attempt failed: `failed` or `unavailable`."""
-        await self._end("give_up", reason, state, self.clock.now())
+        await self._end("give_up", reason, state, self.clock.now(), failures)
 
     async def hand_back(self, due_at: datetime, reason: str | None) -> None:
         """No attempt took place; a reason, if there is one, is shown on the row."""

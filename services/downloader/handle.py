@@ -172,11 +172,11 @@ async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | R
         await _record_failure(downloads, claim, "source_failed", error, str(error))
         return
     attempts, reason, age = claim.attempts + 1, str(error), claim.age
-    kept, before_as_well = downloads.retention.longest_kept, claim.quarantined or claim.reason == reason
+    kept, again = downloads.retention.longest_kept, claim.reason == reason and not claim.ahead
     failures = counted(claim.failures, "not_ready", ahead=claim.ahead)
-    step = next_step_when_missing(failures["not_ready"], age, kept, before_as_well=before_as_well)
+    step = next_step_when_missing(failures["not_ready"], age, kept, before_as_well=claim.quarantined or again)
     if step is None or isinstance(error, Rejected):
-        await claim.give_up(why_unavailable(age, kept, reason), "unavailable")
+        await claim.give_up(why_unavailable(age, kept, reason), "unavailable", failures)
         _tell_failure(error, reason, attempts, None)
     else:
         await claim.retry_later(reason, downloads.clock.now() + step, failures)
@@ -195,7 +195,7 @@ async def _record_failure(downloads: Downloads, claim: Claim, kind: Kind, error:
     failures = counted(claim.failures, kind, ahead=claim.ahead)
     step = next_step(kind, failures[kind])
     if step is None:
-        await claim.give_up(reason, "failed")
+        await claim.give_up(reason, "failed", failures)
     else:
         step = max(step, timedelta(seconds=pause_asked_by(error)))
         await claim.retry_later(reason, downloads.clock.now() + step, failures)

@@ -1,5 +1,5 @@
 """What one downloader among the replicas does beside downloads: what storage needs to rebuild the rows by itself, and
-the end of uploads that were left open.
+the end of uploads and trial objects that were left there.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from common.clock import Clock, PausingClock
 from common.database.leases import Lease
 from common.database.pool import DatabaseAway, Pool
 from common.storage.interface import Storage, StorageError
+from common.storage.trials import sweep_trials
 from services.downloader.journal_archive import archive_piece, forget_day
 from services.downloader.left_uploads import EVERY, abort_left_uploads
 from services.downloader.sidecars import AT_ONCE, write_sidecars
@@ -44,6 +45,7 @@ async def keep_house(
                     more = await _once(pool, storage, clock, journal_keep)
                     if not more and _is_due(swept_at, clock):
                         await abort_left_uploads(pool, storage, account_id)
+                        await sweep_trials(storage)
                         swept_at = clock.now()
             except (StorageError, DatabaseAway) as error:
                 structlog.get_logger().warning("housekeeping_waited", reason=str(error))
@@ -56,7 +58,7 @@ async def keep_house(
 
 
 def _is_due(swept_at: datetime | None, clock: Clock) -> bool:
-    """Whether left uploads are to be looked for: after a while, or when the clock was set back."""
+    """Whether left uploads and trials are to be looked for: after a while, or when the clock was set back."""
     return swept_at is None or not timedelta() <= clock.now() - swept_at < EVERY
 
 

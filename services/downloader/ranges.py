@@ -2,9 +2,9 @@
 
 A download goes on only with a strong validator (an ETag that is not `W/`), sent as If-Range. The reply is judged by
 its status and Content-Range, never by what seems to follow: some servers answer a Range with 200 and the bytes of the
-range, others with 206 and other bytes. A 206 need not repeat ETag and type: If-Range lets a server send one only when
-nothing has changed, and tells it to leave out what is known (RFC 9110, 13.1.5 and 15.3.7). A date (Last-Modified) is no
-such validator: a recording may be made anew within its second.
+range, others with 206 and other bytes. A 206 to If-Range must repeat the ETag and should leave out the type (RFC 9110,
+15.3.7): without the ETag, it is of a server that may not have heeded If-Range. A date (Last-Modified) is no such
+validator: a recording may be made anew within its second.
 """
 
 import re
@@ -71,7 +71,9 @@ def reply_to_range(told: Told, received: int, status: int, headers: Mapping[str,
     Raises `SourceFailed` when it is neither for certain.
     """
     if status == 206:
-        if headers.get("etag", told.validator) != told.validator:
+        if "etag" not in headers:
+            raise SourceFailed("a part was sent without its ETag, perhaps of other audio", status=status)
+        if headers["etag"] != told.validator:
             raise SourceFailed("a part of other audio was sent", status=status)
         return _part_from(received, told.total, headers)
     length, changed = length_of(headers), headers.get("etag", told.validator) != told.validator

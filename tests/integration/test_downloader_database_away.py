@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from common.database.migrate import migrate
-from common.database.pool import DatabaseAway, open_pool
+from common.database.pool import DatabaseAway, Pool, open_pool
+from common.database.statements import statements
 from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectFacts
 from private_servers.postgres import Postgres
@@ -70,6 +71,28 @@ async def test_an_outcome_waits_for_the_database_and_nothing_is_fetched_again(
 
     assert (row["audio_state"], row["audio_attempts"]) == ("stored" if fault == "none" else "quarantined", 1)
     assert (bench.asked(), bench.files()) == (1, {row["audio_object"]: row["audio_bytes"]})
+
+
+async def test_an_outcome_that_was_written_and_whose_answer_was_lost_is_known_to_be_written(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = await bench.order()
+    fetchval, store = Pool.fetchval, statements("recordings")["store"]
+
+    async def lose_the_answer(pool: Pool, statement: str, *values: object) -> Any:
+        answer = await fetchval(pool, statement, *values)
+        if statement == store and answer is not None:
+            raise DatabaseAway("ConnectionDoesNotExistError")
+        return answer
+
+    monkeypatch.setattr(Pool, "fetchval", lose_the_answer)
+    with capture_logs() as lines:
+        row = await bench.take(recording_id)
+
+    told = [line["event"] for line in lines]
+    assert (row["audio_state"], bench.asked()) == ("stored", 1)
+    assert "download_stored" in told
+    assert "download_abandoned" not in told
 
 
 @pytest.mark.usefixtures("killed_after_the_write")

@@ -88,6 +88,21 @@ async def test_an_attempt_that_insights_brought_forward_uses_up_no_step(bench: D
     assert (row["audio_failures"], row["audio_attempts"]) == ({"source_failed": 2}, 4)
 
 
+async def test_what_insights_brought_forward_and_is_not_there_is_asked_for_once_more(bench: DownloadBench) -> None:
+    """Six hours are for a hitch of theirs to pass; an event that comes in between makes them no shorter."""
+    recording_id = await bench.order(began=timedelta(days=1, hours=2))
+    bench.fault("not_ready", times=3)
+    await bench.take(recording_id)
+    await bench.bring_forward(recording_id)
+
+    ahead = await bench.take(recording_id)
+    last = await bench.take_again(recording_id)
+
+    assert ahead["audio_state"] == "pending"
+    assert ahead["audio_due_at"] - datetime.now(UTC) > timedelta(hours=5)
+    assert (last["audio_state"], last["audio_failures"]) == ("unavailable", {"not_ready": 2})
+
+
 async def test_whoever_sets_the_attempts_to_none_begins_the_schedule_anew(bench: DownloadBench, pool: Pool) -> None:
     recording_id = await bench.order()
     bench.fault("status", status=500, times=3)

@@ -281,7 +281,7 @@ async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: FixedC
     for write in (
         claim.check(),
         claim.fix_object("name"),
-        claim.give_up("reason", "failed"),
+        claim.give_up("reason", "failed", {}),
         claim.hand_back(NOW, None),
     ):
         with pytest.raises(ClaimLost):

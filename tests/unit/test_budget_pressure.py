@@ -4,6 +4,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from common.database.pool import DatabaseAway
 from common.ringcentral.pressure import Pressure
 from common.telemetry.metrics import REGISTRY
 
@@ -17,6 +18,7 @@ class Story:
         self.now = 1000.0
         self.usage = {"taken": 10, "slots": 10, "users": 1, "closed": False}
         self.pressure = Pressure("heavy", lambda: self.now)
+        self.away = False
 
     async def wait(self, seconds: float) -> None:
         """Wait for a slot, looking each second as the budget does."""
@@ -28,6 +30,8 @@ class Story:
         self.pressure.end()
 
     async def _usage(self) -> dict[str, int | bool]:
+        if self.away:
+            raise DatabaseAway("ConnectionRefusedError")
         return self.usage
 
 
@@ -43,6 +47,18 @@ async def told(story: Story, *waits: tuple[float, float]) -> list[dict[str, obje
 
 def seconds_waited() -> float:
     return REGISTRY.get_sample_value("ringvault_budget_waiting_seconds_total", {"group": "heavy"}) or 0.0
+
+
+async def test_what_could_not_be_told_while_the_database_was_away_is_told_later() -> None:
+    story = Story()
+    story.away = True
+    with pytest.raises(DatabaseAway):
+        await told(story, (0, 120))
+    story.away = False
+
+    lines = await told(story, *[(0, 30)] * 10)
+
+    assert [line["event"] for line in lines] == ["budget_is_the_limit"]
 
 
 async def test_a_backlog_is_told_once_with_the_numbers() -> None:

@@ -222,7 +222,7 @@ RETURNING source_record_id;
 UPDATE recordings
 SET audio_state = CASE audio_state WHEN 'quarantined' THEN audio_state ELSE $6 END,
     audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE $5 END,
-    audio_attempts = audio_attempts + 1, audio_ahead = false, audio_due_at = NULL,
+    audio_attempts = audio_attempts + 1, audio_failures = $8, audio_ahead = false, audio_due_at = NULL,
     audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL, updated_at = $7
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')
@@ -230,8 +230,10 @@ RETURNING source_record_id;
 
 -- name: hand_back
 -- An attempt did not take place (no budget, or stopping): due again, uncounted. What is quarantined keeps its own reason.
+-- One that is put off for a reason is not ahead of its time any more.
 UPDATE recordings
 SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL,
+    audio_ahead = audio_ahead AND $6::text IS NULL,
     audio_reason = CASE audio_state WHEN 'quarantined' THEN audio_reason ELSE coalesce($6, audio_reason) END
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim = $4
     AND audio_state IN ('pending', 'quarantined')

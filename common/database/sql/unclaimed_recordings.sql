@@ -2,11 +2,15 @@
 -- An attempt failed before it had a claim: why, and when it is due again, by the seconds of the step that it has come to;
 -- with all steps used up it has failed for good. The living claim of somebody else is left alone, one of ours ($5) ends.
 WITH failing AS (
-    SELECT CASE audio_attempts WHEN 0 THEN '{}' ELSE audio_failures END AS before,
-        CASE audio_attempts WHEN 0 THEN 0 ELSE coalesce((audio_failures ->> 'source_failed')::integer, 0) END + 1 AS now
-    FROM recordings
-    WHERE account_id = $1 AND domain = $2 AND source_record_id = $3
-    FOR UPDATE
+    SELECT f.before,
+        CASE WHEN r.audio_ahead THEN greatest(f.times, 1) ELSE f.times + 1 END AS now
+    FROM recordings r
+    CROSS JOIN LATERAL (
+        SELECT CASE r.audio_attempts WHEN 0 THEN '{}' ELSE r.audio_failures END AS before,
+            CASE r.audio_attempts WHEN 0 THEN 0 ELSE coalesce((r.audio_failures ->> 'source_failed')::integer, 0) END AS times
+    ) f
+    WHERE r.account_id = $1 AND r.domain = $2 AND r.source_record_id = $3
+    FOR UPDATE OF r
 )
 UPDATE recordings
 SET audio_state = CASE
