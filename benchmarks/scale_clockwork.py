@@ -11,9 +11,9 @@ from benchmarks.scale_statements import ACCOUNT, BLOCKS, PAGE, Measured
 from common.database.statements import statements
 from services.downloader.journal_archive import CLOSED_AFTER
 from services.downloader.sidecars import AT_ONCE
-from services.poller.guard_outages import ALONE_AFTER, SILENT_AFTER
+from services.poller.guard_outages import ALONE_AFTER, LOOK_BACK, SILENT_AFTER
 from services.poller.insights_fetch import BATCH, PLANNED
-from services.poller.insights_schedule import CLOSING_WITHIN, EXPECTED_WITHIN
+from services.poller.insights_schedule import EXPECTED_WITHIN, LOOK_WITHIN
 from services.poller.missed_calls import AFTER_A_POLL
 
 #: Before any row.
@@ -32,11 +32,11 @@ def of_the_clockwork(ids: list[str], now: datetime) -> list[Measured]:
 
 def _insights(now: datetime) -> list[Measured]:
     insights, subscriptions = statements("recordings_insights"), statements("subscriptions")
-    silent = (ACCOUNT, ["pbx"], now - SILENT_AFTER, now - _DAY, now - ALONE_AFTER)
+    silent = (ACCOUNT, ["pbx"], now - SILENT_AFTER, now - LOOK_BACK, now - ALONE_AFTER)
     dark = (ACCOUNT, now - timedelta(hours=2), now, now)
     return [
         Measured("insights: plan which", insights["unplanned"], (ACCOUNT, EXPECTED_WITHIN, PLANNED)),
-        Measured("insights: plan a last look", insights["unclosed"], (ACCOUNT, now - CLOSING_WITHIN, PLANNED)),
+        Measured("insights: plan a last look", insights["unlooked"], (ACCOUNT, now - LOOK_WITHIN, PLANNED)),
         Measured("insights: due", insights["due"], (ACCOUNT, now, EXPECTED_WITHIN, BATCH)),
         # Once for each outage: as many rows as began in it.
         Measured("insights: after an outage", insights["fall_due"], dark, report=True),

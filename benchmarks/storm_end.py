@@ -7,8 +7,8 @@ from typing import Any
 def faults_at_the_end(truth: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A sentence for each recording that is not at its end, and for each that lacks what RingCentral gives when asked.
 
-    At its end is what is stored, and what nothing is tried for any more and says why. Of one whose call was deleted
-    before anybody could read it, and whose events were lost, nobody was ever told.
+    At its end is what is stored, and what nothing is tried for any more and says why. Of one that the
+    call log does not show in the end, and whose events were lost, nobody may ever have been told.
     """
     by_name = {(row["domain"], row["source_record_id"]): row for row in rows}
     told_of = {

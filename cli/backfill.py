@@ -50,6 +50,8 @@ def plan(from_: From, to: To) -> None:
                 read.append(day)
                 if sys.stderr.isatty():
                     typer.echo(f"\r{len(read)} days read", err=True, nl=False)
+        if sys.stderr.isatty():
+            typer.echo(err=True)
         numbers = await _numbers(client, pool, begins, ends)
         here = Here(numbers["audio_done"], numbers["insights_done"])
         pace = await _pace(client, pool, timedelta(days=settings.retention_automatic_days))

@@ -15,7 +15,7 @@ from common.settings import AccountSettings, DatabaseSettings
 
 Json = Annotated[bool, typer.Option("--json", help="as JSON: one array, one object a line")]
 
-_HEAD: Final = ("BEGAN", "ENDED", "REASON", "ASKED FOR", "HEALED")
+_HEAD: Final = ("BEGAN", "ENDED", "REASON", "HEALED", "STILL DUE")
 
 
 class OutagesSettings(DatabaseSettings, AccountSettings):
@@ -23,7 +23,7 @@ class OutagesSettings(DatabaseSettings, AccountSettings):
 
 
 def outages(*, as_json: Json = False) -> None:
-    """When no event could reach us, why, how many recordings were asked for afterwards, and how many have insights."""
+    """When no event could reach us, why, how many recordings have insights again, and how many are still due."""
 
     async def look(settings: OutagesSettings, pool: Pool) -> Sequence[Any]:
         return await read_outages(pool, settings.rc_account_id, datetime.now(UTC))
@@ -39,5 +39,5 @@ def outages(*, as_json: Json = False) -> None:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     ended = row["ended_at"].isoformat(" ", "seconds") if row["ended_at"] else "goes on"
-    told = (row["recordings_due"] or 0, row["recordings_healed"])
+    told = (row["recordings_healed"], row["recordings_due"])
     return row["began_at"].isoformat(" ", "seconds"), ended, row["reason"], *map(str, told)

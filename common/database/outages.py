@@ -17,7 +17,8 @@ BEGAN_BEFORE: Final = timedelta(hours=2)
 async def read_outages(pool: Pool, account_id: str, now: datetime) -> Sequence[asyncpg.Record]:
     """All outages, the last ones first; `ended_at` is None while one goes on.
 
-    `recordings_due` lacked insights when it ended; `recordings_healed` began in it, or up to two hours before, and have
-    insights by now that were asked for. Needs the journal: what `JOURNAL_KEEP` has dropped does not count any more.
+    Of recordings that began in it, or up to two hours before, `recordings_due` are still to be asked for, and
+    `recordings_healed` have insights by now that were asked for. The latter needs the journal: what `JOURNAL_KEEP` has
+    dropped does not count any more.
     """
     return await pool.fetch(statements("subscription_outages")["list"], account_id, BEGAN_BEFORE, now)

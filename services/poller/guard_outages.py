@@ -18,7 +18,7 @@ SILENT_AFTER: Final = timedelta(minutes=30)
 #: The same for one recording alone: in a company with few calls, the event may have been lost and nobody called since.
 ALONE_AFTER: Final = timedelta(days=1)
 #: How far back answers are looked at that may show a silence: each pass looks, and one may have been away for a night.
-_LOOK_BACK: Final = ALONE_AFTER + timedelta(days=1)
+LOOK_BACK: Final = ALONE_AFTER + timedelta(days=1)
 
 
 async def begin_outage(duty: Duty, judged: Sequence[Judged]) -> None:
@@ -76,7 +76,7 @@ async def look_for_silence(duty: Duty) -> None:
     May run at any time when no event waits to be journaled.
     """
     sql, now = statements("subscriptions")["fall_silent"], duty.clock.now()
-    since_when = (now - SILENT_AFTER, now - _LOOK_BACK, now - ALONE_AFTER)
+    since_when = (now - SILENT_AFTER, now - LOOK_BACK, now - ALONE_AFTER)
     for row in await duty.pool.fetch(sql, duty.client.account_id, list(duty.wanted.domains), *since_when):
         since = row["silent_since"].isoformat()
         structlog.get_logger().error("subscription_silent", subscription_id=row["subscription_id"], since=since)

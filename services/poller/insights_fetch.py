@@ -28,10 +28,11 @@ from common.telemetry.health import Progress, unwatched
 from common.telemetry.metrics import INSIGHTS_ASKED
 from services.poller.insights_schedule import (
     AGAIN,
-    CLOSING,
-    CLOSING_WITHIN,
     EXPECTED,
     EXPECTED_WITHIN,
+    LAST_LOOK,
+    LOOK_WITHIN,
+    ask_after_failure,
     first_ask,
     next_ask,
 )
@@ -65,6 +66,10 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
 
 
+#: Answers that say nothing of the recording.
+_UNCOUNTED: Final = {Outcome.FORBIDDEN, Outcome.FAILED}
+
+
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """What a pass works with. Each write proves the leadership."""
@@ -94,6 +99,8 @@ async def fetch_insights(work: Fetching, progress: Progress = unwatched) -> floa
         progress()
         INSIGHTS_ASKED.labels(outcome.value).inc()
         outcomes[outcome] += 1
+        if outcome is Outcome.FORBIDDEN and row["insights_state"] == "present":
+            continue  # perhaps of a domain that nobody needs; what is missing must not wait for that.
         in_a_row = Counter({outcome: in_a_row[outcome] + 1})
         if in_a_row[Outcome.FORBIDDEN] == _FORBIDDEN_IN_A_ROW:
             await _explain(work, reason)
@@ -110,11 +117,10 @@ async def _plan(work: Fetching) -> int:
     rows = await work.pool.fetch(sql["unplanned"], account_id, EXPECTED_WITHIN, PLANNED)
     due = [first_ask(_ended_at(row), row["first_seen_at"], expected=row["expected"]) for row in rows]
     if left := PLANNED - len(rows):
-        since = work.clock.now() - CLOSING_WITHIN
-        unclosed = await work.pool.fetch(sql["unclosed"], account_id, since, left)
-        rows, due = rows + unclosed, due + [_ended_at(row) + CLOSING for row in unclosed]
+        unlooked = await work.pool.fetch(sql["unlooked"], account_id, work.clock.now() - LOOK_WITHIN, left)
+        rows, due = rows + unlooked, due + [_ended_at(row) + LAST_LOOK for row in unlooked]
     if rows:
-        keys = [row["domain"] for row in rows], [row["source_record_id"] for row in rows]
+        keys = [[row[name] for row in rows] for name in ("domain", "source_record_id", "insights_state")]
         async with work.pool.transaction() as connection:
             await work.leadership.prove(connection)
             await connection.execute(sql["plan"], account_id, *keys, due)
@@ -179,20 +185,28 @@ async def _keep(work: Fetching, row: asyncpg.Record, answer: Answer) -> tuple[Ou
         if new or row["insights_state"] != "present":
             await journal(connection, [entry], now)
         if after is not None and after["insights_state"] not in {"absent", "partial"}:
-            await connection.execute(sql["asked"], account_id, *key)
+            looked_at = now if now >= _ended_at(row) + LAST_LOOK else None
+            await connection.execute(sql["asked"], account_id, *key, looked_at)
             return Outcome.FOUND if new else Outcome.NOTHING_NEW, ""
     outcome = Outcome.NOTES_ONLY if saying.insights else Outcome.MISSING
     return await _put_off(work, row, outcome, "the answer holds none")
 
 
+def _next_ask(outcome: Outcome, row: asyncpg.Record, now: datetime) -> datetime | None:
+    present = row["insights_state"] == "present"
+    if outcome is Outcome.FORBIDDEN and not present:  # however long it takes a person to grant it.
+        return now + AGAIN
+    if outcome in _UNCOUNTED:
+        return ask_after_failure(_ended_at(row), row["first_seen_at"], now, present=present)
+    if outcome is Outcome.REJECTED or present:
+        return None
+    return next_ask(_ended_at(row), now, expected=row["expected"])
+
+
 async def _put_off(work: Fetching, row: asyncpg.Record, outcome: Outcome, why: str) -> tuple[Outcome, str]:
     """They are not there, or not all: ask later, or never again, with the reason on the row."""
     now = work.clock.now()
-    counted = outcome not in {Outcome.FORBIDDEN, Outcome.FAILED}
-    due_at: datetime | None = now + AGAIN
-    if counted:
-        last = outcome is Outcome.REJECTED or row["insights_state"] == "present"
-        due_at = None if last else next_ask(_ended_at(row), now, expected=row["expected"])
+    counted, due_at = outcome not in _UNCOUNTED, _next_ask(outcome, row, now)
     reason = _reason(outcome, why, expected=row["expected"], last=due_at is None)
     values = (row["domain"], row["source_record_id"], reason, due_at, int(counted), now)
     async with work.pool.transaction() as connection:

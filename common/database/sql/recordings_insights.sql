@@ -1,7 +1,7 @@
 -- name: unplanned
 -- Recordings of whose insights nobody has thought yet, and whether insights are expected of their extension.
 SELECT r.domain, r.source_record_id, coalesce(r.started_at, r.first_seen_at) AS started_at,
-    coalesce(r.duration_ms, 0) AS duration_ms, r.first_seen_at,
+    coalesce(r.duration_ms, 0) AS duration_ms, r.first_seen_at, r.insights_state,
     r.insights_state = 'partial' OR EXISTS (
         SELECT FROM recordings o
         WHERE o.account_id = r.account_id AND o.extension_id = r.extension_id
@@ -14,27 +14,27 @@ WHERE r.account_id = $1 AND r.insights_state IN ('absent', 'partial') AND r.insi
 ORDER BY r.first_seen_at
 LIMIT $3;
 
--- name: unclosed
--- Recordings whose insights came by events, and were never asked for.
-SELECT domain, source_record_id, started_at, coalesce(duration_ms, 0) AS duration_ms
+-- name: unlooked
+-- Recordings that have insights, and that nobody has looked at once more.
+SELECT domain, source_record_id, started_at, coalesce(duration_ms, 0) AS duration_ms, insights_state
 FROM recordings
-WHERE account_id = $1 AND insights_state = 'present' AND insights_due_at IS NULL AND insights_attempts = 0
+WHERE account_id = $1 AND insights_state = 'present' AND insights_due_at IS NULL AND insights_looked_at IS NULL
     AND started_at > $2 AND audio_state <> 'erased'
 ORDER BY started_at
 LIMIT $3;
 
 -- name: plan
--- When the insights of these are asked for.
+-- When the insights of these are asked for, if they are still what they were when that was decided.
 UPDATE recordings r
 SET insights_due_at = n.due_at
-FROM unnest($2::text[], $3::text[], $4::timestamptz[]) AS n (domain, source_record_id, due_at)
+FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n (domain, source_record_id, state, due_at)
 WHERE r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.source_record_id
-    AND r.insights_state IN ('absent', 'partial', 'present') AND r.insights_due_at IS NULL;
+    AND r.insights_state = n.state AND r.insights_due_at IS NULL;
 
 -- name: due
 -- What is asked for now: what fell due last goes first, so that live calls pass a backlog.
 SELECT r.domain, r.source_record_id, coalesce(r.started_at, r.first_seen_at) AS started_at,
-    coalesce(r.duration_ms, 0) AS duration_ms, r.insights_state,
+    coalesce(r.duration_ms, 0) AS duration_ms, r.first_seen_at, r.insights_state,
     r.insights_state <> 'absent' OR EXISTS (
         SELECT FROM recordings o
         WHERE o.account_id = r.account_id AND o.extension_id = r.extension_id
@@ -53,10 +53,12 @@ SELECT insights_state, insights FROM recordings WHERE account_id = $1 AND domain
 
 -- name: ask_later
 -- They were not there, or not all of them: why, and when they are asked for next; never, when there is no next time.
--- What has no insights then is unavailable; call notes alone, and what events have brought, stay what they are.
+-- What has no insights then is unavailable; call notes alone, and what is present, stay what they are.
 UPDATE recordings
 SET insights_due_at = $5, insights_attempts = insights_attempts + $6,
     insights_reason = CASE insights_state WHEN 'present' THEN insights_reason ELSE $4 END,
+    insights_looked_at = CASE WHEN $5::timestamptz IS NULL AND insights_state = 'present' THEN $7
+        ELSE insights_looked_at END,
     insights_state = CASE WHEN $5::timestamptz IS NULL AND insights_state = 'absent' THEN 'unavailable'
         ELSE insights_state END,
     updated_at = CASE WHEN $5::timestamptz IS NULL AND insights_state <> 'present' THEN $7 ELSE updated_at END
@@ -64,9 +66,10 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_sta
 RETURNING insights_state;
 
 -- name: asked
--- They were there.
+-- They were there; the last look is taken, unless that was too early for one ($4 is null).
 UPDATE recordings
-SET insights_attempts = insights_attempts + 1, insights_due_at = NULL
+SET insights_attempts = insights_attempts + 1, insights_due_at = NULL,
+    insights_looked_at = coalesce($4, insights_looked_at)
 WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_state <> 'erased';
 
 -- name: explain
