@@ -145,10 +145,10 @@ async def _live_until(duty: Duty, row: asyncpg.Record, fault: Fault | None, foun
     if fault is Fault.SILENT:
         silent_since: datetime = row["silent_since"]
         return silent_since
+    if fault is None or fault is Fault.FILTERS_DISABLED:
+        return seen
+    last_event: datetime = await duty.pool.fetchval(statements("subscriptions")["last_event"], row["subscription_id"])
     if fault is Fault.BLACKLISTED and found is not None and found.blacklisted_at is not None:
         # It failed from the first event on that was not answered, and few events may come: the last one is certain.
-        last_event: datetime = await duty.pool.fetchval(
-            statements("subscriptions")["last_event"], row["subscription_id"]
-        )
         return min(seen, found.blacklisted_at - _FAILED_BEFORE, last_event)
-    return seen
+    return max(seen, last_event)  # the poller may have been away while events came.
