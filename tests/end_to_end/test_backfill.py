@@ -38,6 +38,7 @@ PLANNED = "SELECT bool_and(insights_due_at IS NOT NULL) FROM recordings"
 UNDECIDED = "SELECT count(*) FROM recordings WHERE insights_state = 'absent'"
 FINISHED = "SELECT finished_at IS NOT NULL FROM call_log_readings WHERE kind = 'backfill'"
 READ_UNTIL = "SELECT read_until FROM call_log_readings WHERE kind = 'backfill' AND finished_at IS NULL"
+LIMIT_KNOWN = "SELECT slots > 1 FROM rate_groups WHERE rate_group = 'heavy'"
 STORED = "SELECT source_record_id FROM recordings WHERE audio_state = 'stored'"
 #: As when the claims of the dead have run out.
 LET_GO = """
@@ -156,12 +157,15 @@ async def test_a_reading_that_is_broken_off_reads_again_the_window_in_hand_at_mo
     pipeline: Pipeline, rows: Rows, backfill: Backfill
 ) -> None:
     chance, in_hand = moments(), Counter[datetime]()
-    slow = {"endpoint": "call_log.list", "kind": "stall", "seconds": 0.2, "times": DAYS}
+    # So slow that not all of it is read in five lives of a second.
+    slow = {"endpoint": "call_log.list", "kind": "stall", "seconds": 0.5, "times": 2 * DAYS}
     pipeline.ask_simulator("/simulator/faults", slow)
     for number in range(INTERRUPTIONS):
         before = backfill.windows().total()
         process = await backfill.start("run")
         await until(_more_than(lambda: backfill.windows().total(), before), what="a window that is read")
+        # As long as no answer has told the limit there is one slot, and whoever is killed with it keeps it for a while.
+        await until(lambda: rows.ask(LIMIT_KNOWN), what="an answer that tells the limit")
         await _broken_off(process, chance, number)
         in_hand[await rows.ask(READ_UNTIL)] += 1
 
