@@ -82,7 +82,7 @@ lock: setup ## write the hashed locks anew from pyproject.toml (needs uv)
 bench-memory: setup ## stream one recording of 1 GB and print the downloader's peak memory
 	@$(PYTHON) -m benchmarks.memory
 
-bench-storms: setup ## ten companies of 300 recordings under every fault at once, held against the truth
+bench-storms: setup ## twenty companies of 300 recordings under every fault that ends, held against the truth
 	@$(PYTHON) -m benchmarks.storms
 
 bench-budget: setup ## how much of the rate limit several processes use together, and what is refused

@@ -99,7 +99,7 @@ class Seed:
 def main() -> int:
     """Run the seeds and print a line for each; 1 when one does not end with the truth, or a fault never happened."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10, help="how many seeds (default 10)")
+    parser.add_argument("--seeds", type=int, default=20, help="how many seeds (default 20)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--recordings", type=int, default=300, help="recordings of each company (default 300)")
     parser.add_argument("--at-once", type=int, default=1, help="seeds that run side by side (default 1)")
