@@ -65,7 +65,11 @@ async def measured(pool: Pool, rows: int, now: datetime) -> list[Measured]:
         Measured("claim: renew", recordings["renew_claim"], (*other, taken, 60.0)),
         Measured("claim: postpone", recordings["postpone"], (*other, now)),
         Measured("claim: store", recordings["store"], (*other, taken, 1, "audio/mpeg", "0" * 64, now, 1000, False)),
-        Measured("claim: retry later", recordings["retry_later"], (*other, taken, "no answer", now, now)),
+        Measured(
+            "claim: retry later",
+            recordings["retry_later"],
+            (*other, taken, "no answer", now, now, {"source_failed": 1}),
+        ),
         Measured("audio: bring forward", recordings["bring_forward"], (ACCOUNT, domains, ids, now)),
         *_journal(now, ids),
         Measured("list: latest", BLOCKS["list_latest"], (ACCOUNT, now - timedelta(days=30))),
