@@ -10,11 +10,8 @@ from simulator.fault_names import BY_NAME_ONLY, NAMES, chosen_faults
 #: Kinds that are left out here, and why, beside those that the simulator itself leaves to their names.
 LEFT_OUT: Final[Mapping[str, str]] = {
     **BY_NAME_ONLY,
-    "events:other-domains": "only conversations of pbx are subscribed to",
     "events:foreign-account": "another account's events are answered 403, which is tried in the tests",
-    "events:handshake-refused": "the only subscription would begin late, and what came before be lost",
     "events:disabled-filters": "no event comes any more until a person has granted the permission",
-    "events:blacklisted": "a minute until it is noticed is an hour of this company: events would be lost",
 }
 
 
