@@ -24,7 +24,7 @@ from common.database.leases import Lease
 from common.database.migrate import migrate
 from common.database.pool import Pool, open_pool
 from common.ringcentral.client import open_ringcentral
-from common.settings import RingCentralSettings
+from demo.simulated_account import settings_for
 from private_servers.postgres import Postgres
 from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
@@ -122,7 +122,7 @@ async def _measure(url: str, recordings: int) -> int:
         await control.set_limits(simulator.world, dict.fromkeys(("light", "medium", "heavy", "auth"), ALLOWED))
         fencing = await lease.hold(pool, 7200)
         assert fencing is not None
-        async with open_ringcentral(_settings(simulator), pool, clock) as client, _receiver() as address:
+        async with open_ringcentral(settings_for(simulator), pool, clock) as client, _receiver() as address:
             duty = Duty(client, pool, clock, Leadership(lease, fencing), Wanted(address, "token", ("pbx",)))
             minutes = await _live(Day(simulator, pool, clock, duty))
         ends = [End(*row) for row in await pool.fetch(_ENDS)]
@@ -162,19 +162,6 @@ def faults_of(minutes: Sequence[Counter[str]], ends: Sequence[End], recordings: 
         yield f"FAULT: {asked} requests for the insights of {recordings} recordings"
     if list(ends) != [End("unavailable: no_licence", 1, recordings)]:
         yield "FAULT: not each recording says that there is no licence, after it was asked for once"
-
-
-def _settings(simulator: Simulator) -> RingCentralSettings:
-    options = simulator.options
-    return RingCentralSettings.model_validate(
-        {
-            "RC_SERVER_URL": simulator.url,
-            "RC_ACCOUNT_ID": options.account_id,
-            "RC_CLIENT_ID": options.client_id,
-            "RC_CLIENT_SECRET": options.client_secret,
-            "RC_JWT": options.jwt,
-        }
-    )
 
 
 @asynccontextmanager

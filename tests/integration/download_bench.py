@@ -14,12 +14,12 @@ from common.messages import DownloadRecording
 from common.ringcentral.client import open_ringcentral
 from common.storage.open import open_storage
 from common.telemetry.health import Work
+from demo.simulated_account import settings_for
 from services.downloader.attempt import Downloads
 from services.downloader.handle import handle
 from services.downloader.storage_gate import StorageGate
 from simulator import Simulator, SimulatorOptions
 from simulator.orders import order_calls
-from tests.integration.simulated_account import settings_for
 
 ACCOUNT = "700100200"
 Row = dict[str, Any]

@@ -12,6 +12,7 @@ from common.database.pool import Pool
 from common.messages import InsightsReceived
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.telemetry.health import Work
+from demo.simulated_account import settings_for
 from services.insights.handle import handle
 from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
@@ -21,7 +22,6 @@ from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions, control, orders
 from simulator.subscriptions import Subscription
-from tests.integration.simulated_account import settings_for
 from tests.integration.test_ringcentral_client_support import MovedClock
 from tests.integration.test_simulator_support import Receiver, listening
 

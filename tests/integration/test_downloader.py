@@ -18,12 +18,12 @@ from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectFacts
 from common.storage.open import open_storage
 from common.telemetry.health import Work
+from demo.simulated_account import settings_for
 from services.downloader.attempt import Downloads
 from services.downloader.claim import Claim
 from services.downloader.handle import handle
 from services.downloader.storage_gate import StorageGate
 from simulator import Simulator, SimulatorOptions
-from tests.integration.simulated_account import settings_for
 
 COMPANY = SimulatorOptions(recordings=3, span=60, history=6000, elapsed=6000, speed=300, seed=5)
 Row = dict[str, Any]

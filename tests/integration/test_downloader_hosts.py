@@ -20,6 +20,7 @@ from common.ringcentral.errors import Missing
 from common.settings import read_settings
 from common.telemetry.health import Health
 from common.telemetry.metrics import REGISTRY
+from demo.simulated_account import settings_for
 from private_servers.rabbitmq import RabbitMQ
 from services.downloader.allowed_now import make_due_what_is_allowed_now
 from services.downloader.serve import DownloaderSettings, serve
@@ -27,7 +28,6 @@ from services.poller.announce import announce
 from services.poller.leadership import Leadership
 from simulator import Simulator, SimulatorOptions
 from tests.integration.foreign_host import PLAYS, ForeignServer, foreign_server
-from tests.integration.simulated_account import settings_for
 from tests.integration.test_ringcentral_client_support import NO_RECORDING
 
 COMPANY = SimulatorOptions(recordings=1, span=60, history=6000, elapsed=6000, speed=300, seed=5)

@@ -24,6 +24,7 @@ from common.messages import DownloadRecording
 from common.ringcentral.client import open_ringcentral
 from common.storage.open import open_storage
 from common.telemetry.health import Health, Work
+from demo.simulated_account import settings_for
 from private_servers.rabbitmq import RabbitMQ
 from services.downloader import claim
 from services.downloader.attempt import Downloads
@@ -32,7 +33,6 @@ from services.downloader.handle import handle
 from services.downloader.schedule import STEPS
 from services.downloader.storage_gate import StorageGate
 from simulator import Simulator, SimulatorOptions
-from tests.integration.simulated_account import settings_for
 
 COMPANY = SimulatorOptions(recordings=1, span=60, history=6000, elapsed=6000, speed=300, seed=5)
 CLOCK = SystemClock()

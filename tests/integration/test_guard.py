@@ -9,10 +9,10 @@ from common.database.pool import Pool
 from common.ringcentral import subscription as subscriptions
 from common.ringcentral.client import open_ringcentral
 from common.ringcentral.errors import Forbidden, SourceFailed
+from demo.simulated_account import settings_for
 from services.poller.leadership import LeadershipLost
 from simulator.subscriptions import SUBSCRIPTION_LIMIT, Subscription
 from tests.integration.guarded import DAY, MINUTE, Guarded, guarded
-from tests.integration.simulated_account import settings_for
 
 
 @pytest.fixture

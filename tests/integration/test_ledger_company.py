@@ -18,6 +18,7 @@ from common.messages import DownloadRecording, InsightsReceived
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.storage.open import open_storage
 from common.telemetry.health import Work
+from demo.simulated_account import settings_for
 from services.downloader.attempt import Downloads
 from services.downloader.handle import handle as download
 from services.downloader.storage_gate import StorageGate
@@ -25,7 +26,6 @@ from services.insights.handle import handle as merge_events
 from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions
-from tests.integration.simulated_account import settings_for
 
 #: A day of calls, all in the past, so that midnight lies among them wherever one is.
 COMPANY = SimulatorOptions(recordings=40, span=80_000, history=85_000, elapsed=85_000, speed=300, seed=11)

@@ -12,10 +12,10 @@ from common.clock import SystemClock
 from common.database.pool import Pool
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.ringcentral.errors import Forbidden
+from demo.simulated_account import settings_for
 from services.poller.leadership import Leadership, LeadershipLost
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions
-from tests.integration.simulated_account import settings_for
 
 #: The company's calls all lie in the past, and a minute's budget is there again after a fifth of a second.
 COMPANY = SimulatorOptions(recordings=40, span=1500, history=6000, elapsed=6000, speed=300, seed=3)

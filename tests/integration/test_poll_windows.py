@@ -8,10 +8,10 @@ from common.database.pool import Pool
 from common.ringcentral import call_log
 from common.ringcentral.client import open_ringcentral
 from common.ringcentral.errors import SourceFailed
+from demo.simulated_account import settings_for
 from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions, company_orders, control, orders
-from tests.integration.simulated_account import settings_for
 from tests.integration.test_ringcentral_client_support import MovedClock
 
 #: The company's calls lie in the past, and its time goes as fast as ours.

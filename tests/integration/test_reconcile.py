@@ -11,12 +11,12 @@ from common.clock import SystemClock
 from common.database.pool import Pool
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.ringcentral.errors import RingCentralError
+from demo.simulated_account import settings_for
 from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from services.poller.readings import begin_reading, go_on, last_reading
 from services.poller.reconcile import Schedule, reconcile
 from simulator import Simulator, SimulatorOptions
-from tests.integration.simulated_account import settings_for
 
 #: The company's calls lie in the past, some hours back, and a minute's budget is there again after a fifth of a second.
 COMPANY = SimulatorOptions(recordings=20, span=1500, history=12000, elapsed=12000, speed=300, seed=3)
