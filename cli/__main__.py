@@ -17,7 +17,8 @@ from cli.rebuild import rebuild_rows
 from cli.reconcile import reconcile_span
 from cli.replay import replay_journal
 from cli.verify import verify
-from common.database.migrate import MINUTES
+from common.database.migrate import MINUTES, SchemaError
+from common.database.migrate import migrate as apply
 from common.settings import DatabaseSettings, SettingsError, read_settings
 
 #: The exit status for what a person must mend; 1 is left to the unexpected.
@@ -53,9 +54,6 @@ def migrate(
     ] = MINUTES,
 ) -> None:
     """Bring the schema of DATABASE_URL up to date; any number of these may run at once."""
-    from common.database.migrate import SchemaError
-    from common.database.migrate import migrate as apply
-
     url = read_settings(DatabaseSettings, os.environ).database_url.get_secret_value()
     try:
         applied = asyncio.run(apply(url, minutes=minutes))
