@@ -83,7 +83,8 @@ async def test_sixty_days_with_every_death_end_with_the_simulators_truth_in_ever
     await assert_the_ledger_is_the_truth(company)
     await assert_each_dark_interval_is_listed(company, [blacklisted, deleted, expired, failed])
     neighbour, made = company.life.neighbour, company.life.world.company
-    print(f"{len(made.calls)} calls, {len(made.recordings)} recordings, {len(company.life.counts)} passes")  # noqa: T201
+    told = f"{len(made.calls)} calls, {len(made.recordings)} recordings, {len(company.life.counts)} passes"
+    print(told)  # noqa: T201 - pytest shows it when the test fails.
     (foreign,) = neighbour.subscriptions
     assert (foreign.id, foreign.status) == (neighbour.subscription_id, "Active")
 
