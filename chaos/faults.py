@@ -103,7 +103,7 @@ def _frozen(world: World, cell: Cell, chance: Random) -> Iterator[None]:
     if cell.target in USES or cell.target == "ringcentral":
         simulated = cell.target == "ringcentral"
         process = world.simulator if simulated else world.process(world.victim(cell.target, chance))
-        process.send(signal.SIGSTOP)
+        process.freeze()
         try:
             yield
         finally:  # what is frozen does not end when it is told to.

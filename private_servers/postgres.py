@@ -72,7 +72,8 @@ class Postgres(PrivateServer):
     def pause(self) -> None:
         """Freeze the server, then each connection's process; the first can then make no more of them."""
         super().pause()
-        self._signal_children(signal.SIGSTOP)
+        if self._process is not None:
+            self._process.freeze_children()
 
     def resume(self) -> None:
         self._signal_children(signal.SIGCONT)

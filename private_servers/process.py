@@ -19,6 +19,9 @@ LOOK_EVERY = 0.02
 #: How long a server may take to end on request before it is killed, in seconds: RabbitMQ takes 1 to 3 s.
 END_WITHIN = 30.0
 
+#: How long the kernel may take to stop every thread of a process, in seconds: milliseconds, but of a busy machine.
+FROZEN_WITHIN = 10.0
+
 #: Lines of the log that an error shows: enough for the cause, few enough to read.
 LOG_LINES = 15
 
@@ -55,6 +58,20 @@ class Process:
     def send(self, what: signal.Signals) -> None:
         """Signal it; nothing happens when it has ended."""
         self._popen.send_signal(what)
+
+    def freeze(self) -> None:
+        """Stop it, and return when none of its threads runs any more; raises `PrivateServerError`.
+
+        The kernel stops them one by one: until then, they may still answer.
+        """
+        self.send(signal.SIGSTOP)
+        _wait_until_frozen(self.pid)
+
+    def freeze_children(self) -> None:
+        """The same with the processes that it started."""
+        self.send_to_children(signal.SIGSTOP)
+        for child in _children(self.pid):
+            _wait_until_frozen(child)
 
     def send_to_children(self, what: signal.Signals) -> None:
         """Signal the processes that it started; those of them that have just ended are left out."""
@@ -105,6 +122,26 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:  # it has ended.
         return []
+
+
+def _wait_until_frozen(pid: int) -> None:
+    deadline = time.monotonic() + FROZEN_WITHIN
+    while not _is_frozen(pid):
+        if time.monotonic() > deadline:
+            raise PrivateServerError(f"Process {pid} did not stop within {FROZEN_WITHIN:g} s.")
+        time.sleep(0.001)
+
+
+def _is_frozen(pid: int) -> bool:
+    """Whether no thread of it runs: each is stopped, or has ended."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            state = thread.read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "TtZX":
+            return False
+    return True
 
 
 def _popen(

@@ -118,15 +118,13 @@ class PrivateServer(ABC):
         self.start()
 
     def pause(self) -> None:
-        """Freeze it: connections stay open, nothing answers, until `resume`."""
-        self._signal(signal.SIGSTOP)
+        """Freeze it: connections stay open, nothing answers from now on, until `resume`."""
+        if self._process is not None:
+            self._process.freeze()
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, what: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send(what)
+            self._process.send(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         return self.start()

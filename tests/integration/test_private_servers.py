@@ -213,6 +213,16 @@ async def test_swift_keeps_objects_over_a_restart_and_refuses_a_wrong_secret() -
                 await s3.get_object(Bucket="recordings", Key="a/b.mp3")
 
 
+def test_a_paused_server_has_no_thread_that_could_still_answer() -> None:
+    with RcloneS3() as s3:
+        tasks = Path(f"/proc/{s3.pid}/task")
+        for _ in range(50):  # without the wait, some of them meet running threads.
+            s3.pause()
+            states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()]
+            s3.resume()
+            assert set(states) == {"T"}
+
+
 def test_servers_die_with_a_parent_that_is_killed_even_when_one_is_paused() -> None:
     program = (
         "import time\n"
