@@ -5,7 +5,6 @@ makes the true answer, and sends what it likes. A new kind is one function more 
 """
 
 import asyncio
-import time
 from random import Random
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from aiohttp import web
 from simulator.answers import Answer, begin, json_answer, send
 from simulator.body_faults import first_bytes, small
 from simulator.errors import error_body
+from simulator.line import Line
 from simulator.visit import Kind, Parameters, Produce, Visit
 
 #: where ``random`` cuts are drawn from.
@@ -99,16 +99,19 @@ async def _lost_answer(visit: Visit, produce: Produce, _parameters: Parameters) 
 
 
 async def _slow(visit: Visit, produce: Produce, parameters: Parameters) -> web.StreamResponse:
-    """The body comes at ``bytes_per_second`` (16384), after ``seconds`` (0) of silence; ``length`` false: in chunks."""
+    """The body comes at ``bytes_per_second`` (16384), after ``seconds`` (0) of silence; ``length`` false: in chunks.
+
+    ``together`` true: at that pace with all others that are.
+    """
     rate = float(parameters.get("bytes_per_second", 16384))
+    together = bool(parameters.get("together", False))
+    line, pieces_a_second = (visit.world.line, 100) if together else (Line(), 10)
     await asyncio.sleep(float(parameters.get("seconds", 0)))
     answer = await produce()
     response = await begin(visit.request, answer, sized=bool(parameters.get("length", True)))
-    due = time.monotonic()
-    for piece in small(answer.pieces(), max(1, int(rate / 10))):
+    for piece in small(answer.pieces(), max(1, int(rate / pieces_a_second))):
         await response.write(piece)
-        due += len(piece) / rate  # a sleep that was too long is made up for by the next ones.
-        await asyncio.sleep(due - time.monotonic())
+        await line.carry(len(piece) / rate)
     await response.write_eof()
     return response
 

@@ -11,6 +11,7 @@ from simulator.clock import Clock, Schedule
 from simulator.company import Company
 from simulator.delivery import Delivery
 from simulator.faults import Faults
+from simulator.line import Line
 from simulator.oauth import Session, Tokens, User
 from simulator.options import SimulatorOptions
 from simulator.rate_limits import RateLimits
@@ -50,6 +51,8 @@ class World:
     sent: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     digests: dict[str, str] = field(default_factory=dict)
+    #: what slow answers share that are slow together.
+    line: Line = field(default_factory=Line)
 
     @property
     def media_url(self) -> str:
