@@ -81,7 +81,7 @@ BAD: Final = (
     Bad("noise", "quarantined", "no audio that can be read", "noise"),
     Bad("zeros", "quarantined", "no audio that can be read", "noise", {"byte": 0}),
     Bad("an mp3 with a hole", "quarantined", "are no sound", "damaged"),
-    Bad("206 with a half", "pending", "broke off", "partial"),
+    Bad("206 with a half", "pending", "no ETag by which to ask", "partial"),
     Bad("stalled in the middle", "pending", "ReadTimeout", "stall", {"after_bytes": 50_000, "seconds": 600}),
     Bad("trickling", "pending", "too slow", "slow", {"bytes_per_second": 1000}),
 )
