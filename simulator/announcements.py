@@ -76,7 +76,7 @@ class Announcements:
 
     def later_event_of(self, event: InsightEvent) -> InsightEvent | None:
         """The next event of the same recording."""
-        others = self._company.events_by_recording[event.recording.id]
+        others = self._company.events_by_recording.get(event.recording.id, [])
         return next((other for other in others if other.at > event.at), None)
 
 

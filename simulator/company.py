@@ -178,7 +178,7 @@ class Company:
     recordings: dict[str, Recording] = field(default_factory=dict)
     calls_by_id: dict[str, Call] = field(default_factory=dict)
     calls_by_recording: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
-    events_by_recording: dict[str, list[InsightEvent]] = field(default_factory=lambda: defaultdict(list))
+    events_by_recording: dict[str, list[InsightEvent]] = field(default_factory=dict)
     conversations: dict[str, Recording] = field(default_factory=dict)
     oddities: list[Oddity] = field(default_factory=list)
     last_moment: float = 0.0
@@ -194,7 +194,7 @@ class Company:
 
     def add_event(self, event: InsightEvent) -> None:
         self.events.append(event)
-        self.events_by_recording[event.recording.id].append(event)
+        self.events_by_recording.setdefault(event.recording.id, []).append(event)
         self.happens(event.at)
 
     def record_of(self, domain: str, record_id: str) -> Recording | None:
