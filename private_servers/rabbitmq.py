@@ -40,7 +40,6 @@ class RabbitMQ(PrivateServer):
 
     name: ClassVar[str] = "rabbitmq"
     port_count: ClassVar[int] = 3
-    start_within: ClassVar[float] = 120.0
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         super().__init__()

@@ -26,8 +26,8 @@ from private_servers.server import PrivateServer
 #: S3's own rule, without dots.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
-#: Seconds for creating a bucket over HTTP.
-REQUEST_WITHIN = 10.0
+#: Seconds for creating a bucket over HTTP: it is a server's first request, for which it may import a lot.
+REQUEST_WITHIN = 60.0
 
 
 class S3Server(PrivateServer):

@@ -30,7 +30,7 @@ class PrivateServer(ABC):
     #: Ports it needs; the first is the one for clients.
     port_count: ClassVar[int] = 1
     #: Seconds a start may take before it counts as failed; generous, machines with busy disks are slow.
-    start_within: ClassVar[float] = 30.0
+    start_within: ClassVar[float] = 120.0
     #: What ends it in good order.
     polite_signal: ClassVar[signal.Signals] = signal.SIGTERM
 

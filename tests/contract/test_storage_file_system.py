@@ -85,7 +85,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_its_room_is_given_back(tmp_path
         ["unshare", "-Urm", "sh", "-c", command, "sh", tmp_path, sys.executable, FULL_DISK],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

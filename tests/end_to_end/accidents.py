@@ -100,7 +100,7 @@ async def postgres_quotes_what_it_refuses(pipeline: Pipeline, rows: Rows) -> Non
 
 async def strangers_ask_the_receiver(pipeline: Pipeline) -> None:
     event = telling_event("3001")
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         for content, headers, status in (
             (event, {**HEADERS, "Verification-Token": GUESSED_TOKEN}, 403),
             (event, {**HEADERS, "Verification-Token": "", "Validation-Token": WEBHOOK_TOKEN[:-1]}, 403),
@@ -158,5 +158,5 @@ def _with_another_password(url: str) -> str:
 
 
 async def _post(pipeline: Pipeline, event: bytes) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         assert (await http.post(pipeline.webhook_url, content=event, headers=HEADERS)).status_code == 200

@@ -18,7 +18,7 @@ from private_servers.process import Process
 #: The simulated company's account.
 ACCOUNT = "700100200"
 #: Seconds for something that happens within moments; only a failure waits so long.
-SOON = 30.0
+SOON = 90.0
 #: Seconds between two looks.
 LOOK_EVERY = 0.05
 #: When things happened, which no order of arrival can make the same.

@@ -26,7 +26,7 @@ def logs(pipeline: Pipeline) -> dict[str, str]:
 async def metrics(pipeline: Pipeline) -> dict[str, str]:
     """What the admin port of every service answers."""
     found: dict[str, str] = {}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         for service in SERVICES:
             (opened,) = pipeline.told(service, "admin_port_opened")
             for path in ("metrics", "livez", "readyz"):

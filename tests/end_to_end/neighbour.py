@@ -55,7 +55,7 @@ class Neighbour:
 @asynccontextmanager
 async def neighbouring(simulator: Simulator) -> AsyncIterator[Neighbour]:
     """The neighbour, listening while inside, and not yet subscribed."""
-    async with httpx.AsyncClient(base_url=simulator.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=simulator.url, timeout=60) as http:
         neighbour = Neighbour(simulator, http)
         application = web.Application()
         application.router.add_post("/hook", neighbour.handle)

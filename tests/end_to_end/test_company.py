@@ -15,7 +15,7 @@ COMPANY = {"recordings": 30, "extensions": 6, "span": 300, "history": 3600, "ela
 #: Business seconds that are left out: most of those before the day, and those in which RingSense listens to the calls.
 BEFORE, LISTENING = 1500, 1500
 #: Seconds until the company must be complete.
-WITHIN = "90"
+WITHIN = "200"
 
 
 @pytest.mark.parametrize("pipeline", ["file", "s3"], indirect=True)

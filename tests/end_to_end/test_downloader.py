@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from demo.pipeline import Pipeline
-from tests.end_to_end.facts import SOON, Rows, exit_code, sha256_of, storage_of, truth_of, until, until_told
+from tests.end_to_end.facts import Rows, exit_code, sha256_of, storage_of, truth_of, until, until_told
 
 #: Bytes of a recording that S3 gets in three parts.
 THREE_PARTS = 12_000_000
@@ -83,7 +83,7 @@ async def test_a_connection_to_the_broker_that_is_lost_in_the_middle_of_a_file_n
 
     pipeline.rabbitmq.ctl("close_all_connections", "for a test")
     await until_told(pipeline, "downloader", "download_skipped")  # the broker hands the job out again meanwhile.
-    row = await rows.until_recording(recording_id, audio_state="stored", within=2 * SOON)
+    row = await rows.until_recording(recording_id, audio_state="stored")
 
     assert row["audio_attempts"] == 1
     assert pipeline.ask_simulator("/simulator/counts")["requests"]["recording.content"] == 1

@@ -51,7 +51,7 @@ async def test_call_log_first_and_event_first_give_the_same_row(pipeline: Pipeli
     event = insights_event(recording_id, INSIGHTS, sourceSessionId=call["telephony_session_id"])
 
     async def tell() -> None:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             assert (await http.post(pipeline.webhook_url, content=event, headers=HEADERS)).status_code == 200
 
     async def call_log_first(rows: Rows) -> None:
@@ -89,7 +89,7 @@ def _story(row: dict[str, Any]) -> dict[str, Any]:
 
 async def _hear_five_times(pipeline: Pipeline, *events: bytes) -> None:
     """Post five copies of each event at once, and the next event's when all of them are handled."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         for event in events:
             five_more = partial(_are_handled, pipeline, _handled(pipeline) + 5)
             posts = (http.post(pipeline.webhook_url, content=event, headers=HEADERS) for _ in range(5))

@@ -51,7 +51,7 @@ FROM_STORAGE = ("audio_stored", "insights_present", "insights_partial")
 
 pytestmark = [
     pytest.mark.parametrize("servers", ["direct"], indirect=True),  # it takes a while, and says nothing of a pooler.
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 
@@ -100,7 +100,7 @@ async def settle(pipeline: Pipeline, rows: Rows, present: int) -> None:
     await asyncio.to_thread(pipeline.services["poller"].end, signal.SIGTERM)
     await rows.ask(ASK_NOW)
     pipeline.start("poller")  # which looks at once what insights are due, and not after its half minute
-    await until(settled, what="an end with everything", within=120)
+    await until(settled, what="an end with everything", within=240)
 
 
 async def archive(pipeline: Pipeline) -> None:

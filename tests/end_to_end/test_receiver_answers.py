@@ -137,7 +137,7 @@ async def test_the_handshake_is_answered_with_its_token_in_at_most_1024_bytes_on
     try:
         head = ("POST /api/rc/webhook HTTP/1.1", "Host: portal", f"Validation-Token: {token}", "Content-Length: 0")
         writer.write("\r\n".join((*head, "Connection: close", "", "")).encode())
-        answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+        answer = (await asyncio.wait_for(reader.read(), 60)).decode()
     finally:
         writer.close()
         await writer.wait_closed()

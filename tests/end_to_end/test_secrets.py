@@ -48,7 +48,7 @@ EXPECTED_ERRORS = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("pipeline", ["s3"], indirect=True)
 @pytest.mark.parametrize("servers", ["direct"], indirect=True)  # a pooler says in other words that it has no server.
 async def test_secrets_and_personal_data_are_seen_nowhere_whatever_goes_wrong(pipeline: Pipeline) -> None:

@@ -26,7 +26,7 @@ ENVIRONMENT = {
     "RC_JWT": "secret-jwt",
 }
 #: Seconds that a process may take to see that it cannot start.
-REFUSES_WITHIN = 20.0
+REFUSES_WITHIN = 60.0
 #: Seconds of grace for all services together: half of what they get by default.
 STOPS_WITHIN = 12.0
 

@@ -41,7 +41,7 @@ async def test_every_service_with_work_in_hand_stops_in_time_also_without(
     pipeline.start_all(*SERVICES)
     await until(lambda: rows.ask("SELECT audio_claim FROM recordings"), what="a download under way")
     with hurt(pipeline, server, how):
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             event = insights_event("1001", {"Summary": [{"value": "A delivery moves."}]})
             assert (await http.post(pipeline.webhook_url, content=event, headers=HEADERS)).status_code == 200
         began = time.monotonic()

@@ -3,8 +3,6 @@
 from random import Random
 from typing import Any
 
-import pytest
-
 from common.database.pool import Pool
 from services.poller.insights_schedule import EXPECTED
 from tests.integration.guarded import DAY, HOUR, MINUTE, guarded
@@ -14,7 +12,6 @@ COMPANY: dict[str, Any] = {"seed": 3, "recordings": 90, "extensions": 12, "span"
 ROUND = 10 * MINUTE
 
 
-@pytest.mark.timeout(180)
 async def test_with_three_of_ten_events_lost_all_insights_are_present_within_the_schedule(pool: Pool) -> None:
     async with guarded(pool, **COMPANY) as account:
         # Given a company of which 30 % of the events are lost

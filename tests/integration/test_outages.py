@@ -5,8 +5,6 @@ import json
 import os
 import sys
 
-import pytest
-
 from common.database.pool import Pool
 from simulator import control
 from tests.integration.guarded import HOUR, MINUTE, guarded
@@ -23,7 +21,6 @@ async def ringvault(database_url: str, account_id: str, *arguments: str) -> str:
     return out.decode()
 
 
-@pytest.mark.timeout(180)
 async def test_the_command_tells_of_each_interval_what_was_healed(pool: Pool, database_url: str) -> None:
     async with guarded(pool) as account:
         account_id = account.client.account_id

@@ -67,7 +67,7 @@ class Office:
 
     async def order(self, what: str, order: Mapping[str, Any]) -> None:
         """Something of the simulator's control endpoint, by its path."""
-        async with httpx.AsyncClient(base_url=self.simulator.url) as http:
+        async with httpx.AsyncClient(base_url=self.simulator.url, timeout=60) as http:
             answer = await http.post(f"/simulator/{what}", json=order)
             assert answer.status_code == 200, answer.text
 

@@ -15,7 +15,7 @@ async def test_it_runs_in_the_foreground_until_it_is_told_to_end() -> None:
     process = await asyncio.create_subprocess_exec(*RINGVAULT, *arguments, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     told = json.loads(await process.stdout.readline())
-    async with httpx.AsyncClient(base_url=told["url"]) as client:
+    async with httpx.AsyncClient(base_url=told["url"], timeout=60) as client:
         assert len((await client.get("/simulator/truth")).json()["recordings"]) == 3
     process.send_signal(signal.SIGINT)
     assert await process.wait() == 0

@@ -34,7 +34,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def http(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=simulator.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=simulator.url, timeout=60) as client:
         yield client
 
 

@@ -12,7 +12,7 @@ async def test_a_storm_blows_over_and_every_recording_can_be_had() -> None:
     )
     async with (
         Simulator(options) as simulator,
-        httpx.AsyncClient(base_url=simulator.url, timeout=10) as http,
+        httpx.AsyncClient(base_url=simulator.url, timeout=60) as http,
     ):
         await http.post("/simulator/limits", json={"heavy": 10_000, "auth": 10_000})
         told = {one["id"]: one for one in (await simulator.truth())["recordings"]}

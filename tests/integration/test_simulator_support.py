@@ -45,7 +45,7 @@ class Receiver:
         return web.Response(status=self.status)
 
     async def until(self, fact: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(fact)
 
 
@@ -67,7 +67,7 @@ async def listening() -> AsyncIterator[Receiver]:
 async def signed_in(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a token that does not end and plenty of budget."""
     options = simulator.options
-    async with httpx.AsyncClient(base_url=simulator.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=simulator.url, timeout=60) as client:
         await client.post("/simulator/limits", json={"light": 1000, "medium": 1000})
         data = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": options.jwt}
         auth = (options.client_id, options.client_secret)

@@ -28,7 +28,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def http(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=simulator.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=simulator.url, timeout=60) as client:
         yield client
 
 
@@ -148,7 +148,7 @@ async def test_the_command_says_where_it_listens_and_ends_cleanly_on_sigterm() -
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     told = json.loads(await process.stdout.readline())
-    async with httpx.AsyncClient(base_url=told["url"]) as client:
+    async with httpx.AsyncClient(base_url=told["url"], timeout=60) as client:
         assert (await client.get("/simulator/health")).json()["ok"] is True
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
