@@ -134,12 +134,12 @@ class _Loop(Generic[M]):
 
     async def _bury(self, work: Work, delivery: AbstractIncomingMessage, reason: str) -> None:
         queue, waits = self.subscription.queue, pauses()
-        while True:
-            try:
-                await dead_letter(self.publisher, queue, wire_of(delivery), reason)
-                break
-            except NotConfirmed:
-                with work.waiting():
+        with work.waiting():  # for the broker: until it is there, and for its confirm.
+            while True:
+                try:
+                    await dead_letter(self.publisher, queue, wire_of(delivery), reason)
+                    break
+                except NotConfirmed:
                     await asyncio.sleep(next(waits))
         structlog.get_logger().error("message_dead_lettered", queue=queue, reason=reason)
         await _acknowledge(queue, delivery, "dead_lettered")
