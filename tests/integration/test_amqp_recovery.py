@@ -1,6 +1,7 @@
 """The consume loop when nearly everything fails, and after what breaks its subscription and not the broker."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from common.amqp import connection, consumer, pace
 from common.amqp.consumer import Consumption, consume
 from common.amqp.pace import LAST, Pace
-from common.amqp.publisher import Publisher
+from common.amqp.publisher import NotConfirmed, Publisher
 from common.amqp.subscription import Subscription
 from common.messages import InsightsReceived
 from common.telemetry.health import Health, Work
@@ -30,6 +31,14 @@ async def publish(publisher: Publisher, *numbers: int) -> None:
     for number in numbers:
         event = InsightsReceived(str(number).encode(), "4711", datetime(2026, 3, 1, tzinfo=UTC))
         await publisher.publish(QUEUE, event.to_wire())
+
+
+async def publish_at_last(publisher: Publisher, number: int) -> None:
+    """As every sender must that may lose its connection at any time."""
+    while True:
+        await publisher.wait_connected()
+        with contextlib.suppress(NotConfirmed):
+            return await publish(publisher, number)
 
 
 class DatabaseAwayError(Exception):
@@ -123,6 +132,11 @@ async def _is(fact: object) -> object:
     return fact
 
 
+async def _waits(publisher: Publisher, count: int) -> bool:
+    """Whether so many messages wait in the queue for somebody to take them."""
+    return await publisher.waiting(QUEUE) == count
+
+
 async def test_pauses_grow_and_begin_anew_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
@@ -170,15 +184,15 @@ async def test_a_channel_that_the_broker_closes_is_opened_again(
     rabbitmq: RabbitMQ, publisher: Publisher, taken: Takes, eventually: Any
 ) -> None:
     handler = Handler()
-    with capture_logs() as lines, acknowledging_within(rabbitmq, 500):
+    with capture_logs() as lines, acknowledging_within(rabbitmq, 3_000):
         async with consuming(rabbitmq, publisher, handler):
             await publish(publisher, 1)
             await eventually(lambda: _is(any(line["event"] == "broker_lost" for line in lines)))
             handler.gate.set()
             await publish(publisher, 2)
-            await eventually(lambda: _is({1, 2} <= set(handler.handled)))
+            await eventually(lambda: _is({1, 2} <= set(handler.handled) and handler.handled.count(1) > 1))
 
-    assert handler.handled.count(1) == 2  # its first acknowledgement came too late
+    assert handler.handled.count(1) >= 2  # its first acknowledgement came too late
     assert await taken(QUEUE) == []
     assert await taken(DEAD) == []
 
@@ -197,8 +211,7 @@ async def test_a_frozen_broker_is_left_and_found_again_after_the_thaw(
         await eventually(lambda: _is(health.unready()))
         rabbitmq.resume()
         await eventually(lambda: _is(not health.unready()))
-        await publisher.wait_connected()
-        await publish(publisher, 2)
+        await publish_at_last(publisher, 2)  # with such heartbeats a pause of this process loses the connection, too.
         await eventually(lambda: _is(2 in handler.handled))
 
 
@@ -219,9 +232,12 @@ async def test_what_lost_connections_had_delivered_does_not_add_up(
     with capture_logs() as lines:
         async with consuming(rabbitmq, publisher, handler, batch=5) as health:
             await eventually(lambda: _is(_connects(lines) == 1 and health._work))
-            for times in range(2, 5):
+            for _ in range(3):
+                before = _connects(lines)
                 await asyncio.to_thread(rabbitmq.ctl, "close_all_connections", "for a test")
-                await eventually(lambda times=times: _is(_connects(lines) == times and made[0].deliveries.qsize() >= 5))
+                await eventually(
+                    lambda before=before: _is(_connects(lines) > before and made[0].deliveries.qsize() >= 5)
+                )
             assert made[0].deliveries.qsize() == 5
             handler.away = False
             await eventually(lambda: _is(set(handler.handled) == set(range(20))))
@@ -238,6 +254,7 @@ async def test_no_more_is_taken_than_can_be_handled(
     handler = Handler()
     async with consuming(rabbitmq, publisher, handler, concurrency=2, batch=3) as health:
         await eventually(lambda: _is(len(health._work) == 2))
+        await eventually(lambda: _waits(publisher, 20 - 2 * 3))  # what was taken first came before the rest of it.
 
         assert len(await taken(QUEUE)) == 20 - 2 * 3
 
@@ -286,7 +303,7 @@ async def test_a_dead_letter_that_waits_for_the_broker_never_makes_liveness_fail
     # Given a message that turns out to be bad while the broker is away, for longer than what counts as a stall
     handler, lives = Handler(away=True), list[bool]()
     with capture_logs() as lines:
-        async with consuming(rabbitmq, publisher, handler, stalled_after=0.5) as health:
+        async with consuming(rabbitmq, publisher, handler, stalled_after=1.0) as health:
             await publish(publisher, 1)
             await eventually(lambda: _is(_told(lines, "handling_waited")))
             await asyncio.to_thread(rabbitmq.shut_down)
