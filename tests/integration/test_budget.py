@@ -4,18 +4,29 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from common.database.migrate import migrate
 from common.database.pool import Pool, open_pool
-from common.ringcentral.budget import MARGIN, Budget, Priority
+from common.ringcentral.budget import MARGIN, REQUEST_TIMEOUT, Budget, Priority
 from common.ringcentral.errors import NoBudget
 from simulator.rate_limits import most_in_a_window
 from tests.integration.pooler import BOTH_WAYS, POOLED
-from tests.integration.test_budget_support import HEAVY, ME, NEVER, WINDOW, CountingPool, learn, take, take_all, told
+from tests.integration.test_budget_support import (
+    HEAVY,
+    LONG,
+    ME,
+    NEVER,
+    WINDOW,
+    CountingPool,
+    learn,
+    take,
+    take_all,
+    told,
+)
 
 
 @pytest.fixture
@@ -31,16 +42,17 @@ def budget(pool: Pool) -> Budget:
 
 
 async def test_a_slot_is_free_a_window_and_a_margin_after_its_answer(budget: Budget) -> None:
-    await learn(budget, limit=1)
+    grant = await take(budget, patience=NEVER)
     answered = time.monotonic()
+    await budget.settle(grant, told(limit=1))
 
     await take(budget, patience=NEVER)
 
-    assert WINDOW * (1 + MARGIN) <= time.monotonic() - answered + 0.01 < 3 * WINDOW
+    assert WINDOW * (1 + MARGIN) <= time.monotonic() - answered + 0.01 < REQUEST_TIMEOUT
 
 
 async def test_a_grant_that_goes_back_is_free_at_once_and_may_go_back_twice(budget: Budget) -> None:
-    await learn(budget, limit=2)
+    await learn(budget, limit=2, window=LONG)
     grant = await take(budget)
     await budget.give_back(grant)
     again = await take(budget)
@@ -54,22 +66,21 @@ async def test_a_grant_without_an_answer_is_free_by_itself_after_time_out_and_wi
     await learn(budget, limit=2)
     await budget.settle(await take(budget), told(limit=2))
     await take(budget, patience=NEVER)
-    await budget.take(ME, HEAVY, Priority.LIVE, patience=NEVER, timeout=0.3)
-    started = time.monotonic()
+    grant = await budget.take(ME, HEAVY, Priority.LIVE, patience=NEVER, timeout=0.3)
 
     await take(budget, patience=NEVER)
 
-    assert 0.25 + WINDOW < time.monotonic() - started < 0.3 + 3 * WINDOW
+    assert 0.25 + WINDOW < grant.age < REQUEST_TIMEOUT
 
 
 async def test_several_users_have_a_budget_each(budget: Budget) -> None:
     for owner in ("user 1", "user 2", "user 3"):
-        await budget.settle(await take(budget, patience=NEVER, owners=[owner]), told(limit=4))
+        await budget.settle(await take(budget, patience=NEVER, owners=[owner]), told(limit=4, window=LONG))
 
     grants = await take_all(budget, ["user 1", "user 2", "user 3"])
 
     assert sorted(grant.owner_id for grant in grants) == ["user 1"] * 3 + ["user 2"] * 3 + ["user 3"] * 3
-    assert await budget.rate(HEAVY) == 3 * 4 / WINDOW
+    assert await budget.rate(HEAVY) == 3 * 4 / LONG
 
 
 async def test_a_backlog_makes_it_say_that_the_budget_is_the_limit_and_how_much_of_it_is_taken(budget: Budget) -> None:
@@ -85,9 +96,13 @@ async def test_a_backlog_makes_it_say_that_the_budget_is_the_limit_and_how_much_
     assert first["waiting_part"] > 0.5
 
 
-async def test_polls_wait_behind_one_download_at_most_and_live_goes_before_backfill(pool: Pool) -> None:
+async def test_polls_wait_behind_one_download_at_most_and_live_goes_before_backfill(
+    pool: Pool, eventually: Any
+) -> None:
+    # Given one slot, which a download in hand has
     setup = Budget(pool, "app")
     await learn(setup, limit=1)
+    in_hand = await take(setup, patience=NEVER)
     order: list[Priority] = []
 
     async def request(priority: Priority) -> None:
@@ -96,32 +111,36 @@ async def test_polls_wait_behind_one_download_at_most_and_live_goes_before_backf
         order.append(priority)
         await budget.settle(grant, told(limit=1))
 
+    async def waiting(number: int) -> bool:
+        return bool(await pool.fetchval("SELECT count(*) FROM rate_waiters") == number)
+
     async with asyncio.TaskGroup() as group:
         for _ in range(2):
             group.create_task(request(Priority.BACKFILL))
             group.create_task(request(Priority.LIVE))
-        await asyncio.sleep(0.2)
+        await eventually(lambda: waiting(4))
         group.create_task(request(Priority.POLL))
+        await eventually(lambda: waiting(5))
+        await setup.settle(in_hand, told(limit=1))
 
-    assert order.index(Priority.POLL) <= 1
-    assert order[-2:] == [Priority.BACKFILL] * 2
+    assert order == [Priority.POLL, Priority.LIVE, Priority.LIVE, Priority.BACKFILL, Priority.BACKFILL]
 
 
 async def test_a_process_that_is_gone_holds_up_nobody_for_long(pool: Pool, budget: Budget) -> None:
     await learn(budget, limit=1)
+    started = time.monotonic()
     await pool.execute(
         "INSERT INTO rate_waiters VALUES (gen_random_uuid(), 'user 1', 'app', 'heavy', 0, clock_timestamp() + '1 s')"
     )
-    started = time.monotonic()
     await take(budget, patience=NEVER)
-    assert 0.9 < time.monotonic() - started < 2
+    assert 0.9 < time.monotonic() - started < NEVER
 
 
 async def test_fifty_that_wait_ask_no_more_often_than_one(pool: Pool) -> None:
     counted = CountingPool(pool)
     budget = Budget(cast(Pool, counted), "app")
     await learn(budget, limit=1, window=60)
-    counted.statements = 0
+    counted.statements, started = 0, time.monotonic()
 
     waiting = [asyncio.create_task(take(budget, patience=NEVER)) for _ in range(50)]
     await asyncio.wait(waiting, timeout=2)
@@ -129,7 +148,8 @@ async def test_fifty_that_wait_ask_no_more_often_than_one(pool: Pool) -> None:
         task.cancel()
     await asyncio.wait(waiting)
 
-    assert counted.statements <= 2 * 3 + 1
+    looks = 2 + time.monotonic() - started  # one a second, however many wait.
+    assert counted.statements <= 3 * looks + 1
     assert await pool.fetchval("SELECT count(*) FROM rate_waiters") == 0
 
 
@@ -171,13 +191,13 @@ async def test_whoever_is_cancelled_leaves_no_slot_taken(pool: Pool, budget: Bud
 async def test_no_window_ever_holds_more_than_the_limit_whatever_happens_to_requests(pool: Pool) -> None:
     """Arrivals are anywhere between grant and answer; some grants go back, some requests are cancelled."""
     arrivals: list[float] = []
-    until = time.monotonic() + 3.0
+    timeout = 0.4
 
     async def process(chance: random.Random) -> None:
         budget = Budget(pool, "app")
-        while time.monotonic() < until:
+        while len(arrivals) < 30:
             try:
-                grant = await budget.take(ME, HEAVY, chance.choice(list(Priority)), patience=0.4, timeout=0.4)
+                grant = await budget.take(ME, HEAVY, chance.choice(list(Priority)), patience=0.4, timeout=timeout)
             except NoBudget:
                 continue
             fate = chance.random()
@@ -185,6 +205,9 @@ async def test_no_window_ever_holds_more_than_the_limit_whatever_happens_to_requ
                 await budget.give_back(grant)
                 continue
             await asyncio.sleep(chance.uniform(0, 0.1))
+            if grant.age > timeout:  # this process was held up: as the client does, it sends nothing.
+                await budget.give_back(grant)
+                continue
             arrivals.append(time.monotonic())
             await asyncio.sleep(chance.uniform(0, 0.1))
             if fate > 0.25:
@@ -192,13 +215,12 @@ async def test_no_window_ever_holds_more_than_the_limit_whatever_happens_to_requ
 
     await asyncio.gather(*(process(random.Random(number)) for number in range(6)))
 
-    assert len(arrivals) > 12
     assert most_in_a_window(sorted(arrivals), WINDOW) <= 5
 
 
 @POOLED
 async def test_it_works_behind_a_transaction_pooler(budget: Budget) -> None:
-    await learn(budget, limit=3)
+    await learn(budget, limit=3, window=LONG)
     grants = await take_all(budget)
     assert len(grants) == 2
     for grant in grants:

@@ -9,8 +9,12 @@ from common.ringcentral.errors import NoBudget
 ME = ["user 1"]
 HEAVY = Group.HEAVY
 NEVER = 30.0
-#: Seconds of a window, unless told otherwise: short, and still long beside what a statement takes on a busy machine.
+#: Seconds of a window, unless told otherwise: short, because a test waits for its end.
 WINDOW = 0.5
+#: Seconds of a window that does not end while a test counts what is free in it, however slow the machine is.
+LONG = 60.0
+#: Seconds of one whose end a test waits for after it has seen that it goes on: longer than a process is held up.
+OUTLASTS = 4.0
 
 
 def told(limit: int = 10, window: float = WINDOW, remaining: int | None = None) -> dict[str, str]:
