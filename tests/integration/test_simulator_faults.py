@@ -14,6 +14,7 @@ from tests.integration.test_simulator_support import (
     codes,
     listening,
     sign_in,
+    stop_time,
     subscribe,
     unlimited,
 )
@@ -51,18 +52,21 @@ async def counts(http: httpx.AsyncClient) -> dict[str, Any]:
     return dict((await http.get("/simulator/counts")).json())
 
 
-async def test_a_penalty_out_of_the_blue_is_a_trap_for_who_asks_on(http: httpx.AsyncClient, order: Order) -> None:
+async def test_a_penalty_out_of_the_blue_is_a_trap_for_who_asks_on(
+    simulator: Simulator, http: httpx.AsyncClient, order: Order
+) -> None:
+    let_pass = stop_time(simulator)
     token = await sign_in(http)
     await order("call_log.list", "penalty")
     first = await http.get(CALL_LOG, headers=token)
     assert codes(first) == (429, "CMN-301", "CMN-301")
     assert (first.headers["X-Rate-Limit-Group"], first.headers["Retry-After"]) == ("heavy", "1")
-    await asyncio.sleep(0.4)
+    let_pass(0.4)
     assert (await http.get(CALL_LOG, headers=token)).status_code == 429
-    await asyncio.sleep(0.4)
+    let_pass(0.4)
     assert (await http.get(CALL_LOG, headers=token)).status_code == 429, "asking restarted the penalty"
     assert (await http.get(ACCOUNT, headers=token)).status_code == 200, "another group is open"
-    await asyncio.sleep(0.65)
+    let_pass(0.65)
     assert (await http.get(CALL_LOG, headers=token)).status_code == 200
     told = await counts(http)
     refused = [told[name] for name in ("refused", "refused_over_limit", "refused_on_the_wire", "refused_later")]
@@ -71,8 +75,9 @@ async def test_a_penalty_out_of_the_blue_is_a_trap_for_who_asks_on(http: httpx.A
 
 
 async def test_requests_sent_together_with_the_one_that_is_refused_were_on_the_wire(
-    http: httpx.AsyncClient, order: Order
+    simulator: Simulator, http: httpx.AsyncClient, order: Order
 ) -> None:
+    stop_time(simulator)
     token = await sign_in(http)
     await order("call_log.list", "penalty")
     answers = await asyncio.gather(*(http.get(CALL_LOG, headers=token) for _ in range(4)))
@@ -81,14 +86,17 @@ async def test_requests_sent_together_with_the_one_that_is_refused_were_on_the_w
     assert (told["refused"], told["refused_on_the_wire"], told["refused_later"]) == (3, 3, 0)
 
 
-async def test_a_429_without_rate_limit_headers_can_be_about_everybody(http: httpx.AsyncClient, order: Order) -> None:
+async def test_a_429_without_rate_limit_headers_can_be_about_everybody(
+    simulator: Simulator, http: httpx.AsyncClient, order: Order
+) -> None:
+    let_pass = stop_time(simulator)
     one, two = await sign_in(http, "one"), await sign_in(http, "two")
     await order("call_log.list", "throttle_all", seconds=0.5)
     for path, token in ((CALL_LOG, one), (ACCOUNT, one), (ACCOUNT, two)):
         answer = await http.get(path, headers=token)
         assert (codes(answer)[1:], answer.headers["Retry-After"]) == (("CMN-310", "CMN-310"), "1")
         assert not [name for name in answer.headers if name.lower().startswith("x-rate-limit")]
-    await asyncio.sleep(0.55)
+    let_pass(0.55)
     assert (await http.get(ACCOUNT, headers=two)).status_code == 200
 
 

@@ -49,6 +49,19 @@ class Receiver:
             await self.changed.wait_for(fact)
 
 
+def stop_time(simulator: Simulator) -> Callable[[float], None]:
+    """Real time stands still for the simulator; what is returned lets so many seconds of it pass."""
+    clock = simulator.world.clock
+    now = clock.real()
+
+    def let_pass(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    clock._monotonic = lambda: now
+    return let_pass
+
+
 @asynccontextmanager
 async def listening() -> AsyncIterator[Receiver]:
     """A receiver that listens while inside."""
