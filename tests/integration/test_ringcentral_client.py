@@ -81,14 +81,14 @@ async def test_after_a_429_nobody_sends_until_the_penalty_is_over(database_url: 
             with pytest.raises(Missing):
                 await client.json(NO_RECORDING)
         await office.order("faults", {"endpoint": "recording.get", "kind": "penalty"})
+        asked = time.monotonic()
         with pytest.raises(Throttled) as throttled:
             await one.json(NO_RECORDING)
-        answered = time.monotonic()
         with pytest.raises(Missing):
             await other.json(NO_RECORDING)
 
         assert throttled.value.retry_after == 1
-        assert time.monotonic() - answered >= 0.95
+        assert time.monotonic() - asked >= 1
         counts = await office.counts()
         assert (counts["refused_later"], counts["refused_over_limit"]) == (0, 0)
 
@@ -106,7 +106,7 @@ async def test_a_429_without_limit_headers_closes_everything(database_url: str) 
 
 
 async def test_a_limit_that_is_lowered_is_refused_once_and_kept_to_after_that(database_url: str) -> None:
-    async with simulated(database_url) as office:
+    async with simulated(database_url, speed=20.0) as office:  # a window is longer than a process is held up
         client = await office.client()
         await asyncio.gather(*(client.json(NO_RECORDING) for _ in range(8)), return_exceptions=True)
         await office.order("limits", {"heavy": 3})
@@ -163,8 +163,10 @@ async def test_requests_that_are_cancelled_lead_to_no_refusal_and_leave_nothing_
 async def test_patience_ends_with_no_request_sent(database_url: str) -> None:
     async with simulated(database_url, speed=1.0) as office:
         client = await office.client()
+        with pytest.raises(Missing):  # its answer tells the limit
+            await client.json(NO_RECORDING)
         results = await asyncio.gather(
-            *(client.json(replace(NO_RECORDING, patience=1.5)) for _ in range(12)), return_exceptions=True
+            *(client.json(replace(NO_RECORDING, patience=10)) for _ in range(11)), return_exceptions=True
         )
 
         assert sum(isinstance(result, NoBudget) for result in results) == 2

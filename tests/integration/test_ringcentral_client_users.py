@@ -21,7 +21,7 @@ def users_of(counts: dict[str, list[dict[str, object]]], group: str) -> list[obj
 
 
 async def test_a_request_takes_the_slot_of_whichever_user_has_one(database_url: str) -> None:
-    async with simulated(database_url, jwt=THREE, speed=6.0) as office:
+    async with simulated(database_url, jwt=THREE, speed=1.0) as office:
         client = await office.client()
         await client.check_account()
         results = await asyncio.gather(*(client.json(NO_RECORDING) for _ in range(30)), return_exceptions=True)
@@ -33,10 +33,10 @@ async def test_a_request_takes_the_slot_of_whichever_user_has_one(database_url: 
 
 
 async def test_three_credentials_of_one_user_have_one_budget(database_url: str) -> None:
-    async with simulated(database_url, jwt=THREE, users_of_jwts="0,0,0", speed=20.0) as office:
+    async with simulated(database_url, jwt=THREE, users_of_jwts="0,0,0", speed=1.0) as office:
         client = await office.client()
         await client.check_account()
-        hurried = replace(NO_RECORDING, patience=1.5)
+        hurried = replace(NO_RECORDING, patience=10)
         results = await asyncio.gather(*(client.json(hurried) for _ in range(15)), return_exceptions=True)
 
         assert sorted(type(result).__name__ for result in results) == ["Missing"] * 10 + ["NoBudget"] * 5

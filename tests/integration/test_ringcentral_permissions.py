@@ -17,8 +17,8 @@ CALL_LOG = Ask("GET", "/restapi/v1.0/account/~/call-log", Group.HEAVY)
 
 @pytest.fixture
 async def office(database_url: str) -> AsyncIterator[Office]:
-    """Two service users, each with ten heavy requests in twenty seconds."""
-    async with simulated(database_url, jwt="jwt-of-one,jwt-of-two", speed=3.0) as office:
+    """Two service users, each with ten heavy requests in a minute, which no test here outlasts."""
+    async with simulated(database_url, jwt="jwt-of-one,jwt-of-two", speed=1.0) as office:
         yield office
 
 

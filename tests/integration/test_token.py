@@ -1,7 +1,6 @@
 """The token, as several processes share it: each client stands for one; `test_token_processes` starts real ones."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -55,18 +54,16 @@ async def test_a_token_is_renewed_by_one_process_while_nobody_waits(database_url
         clock = MovedClock()
         clients = [await office.client(clock=clock) for _ in range(6)]
         await ask_all(clients)
-        await office.order("faults", {"endpoint": "oauth.token", "kind": "stall", "seconds": 1})
+        await office.order("faults", {"endpoint": "oauth.token", "kind": "stall", "seconds": 5})
 
         clock.ahead = 3600 * 0.9
-        started = time.monotonic()
         await ask_all(clients)
-        at_once = time.monotonic() - started
-        while await minted(office) < 2:
-            await ask_all(clients[:1])
+        meanwhile = await minted(office)
+        while await minted(office) < 2:  # noqa: ASYNC110 - a fact of the simulator
             await asyncio.sleep(0.1)
         await ask_all(clients)
 
-        assert at_once < 0.8
+        assert meanwhile == 1, "all were answered while the new one was still on its way"
         assert await minted(office) == 2
 
 
@@ -160,10 +157,10 @@ async def test_a_process_that_stops_does_not_wait_for_a_mint_that_hangs(
 async def test_a_mint_that_hangs_is_given_up_before_another_process_may_mint(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.ringcentral.token._MINT_TIMEOUT", 1.0)
-    monkeypatch.setattr("common.ringcentral.token._MINTER_HOLDS", 1.5)
+    monkeypatch.setattr("common.ringcentral.token._MINT_TIMEOUT", 4.0)
+    monkeypatch.setattr("common.ringcentral.token._MINTER_HOLDS", 6.0)
     async with simulated(database_url) as office:
-        first = await mint_that_stalls(office, await office.client(), 3)
+        first = await mint_that_stalls(office, await office.client(), 20)
         await (await office.client()).json(ACCOUNT)
 
         assert first.done()

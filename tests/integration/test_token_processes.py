@@ -119,7 +119,9 @@ async def test_twenty_processes_that_start_at_once_mint_one_token(database_url: 
 
 
 async def test_rotating_the_secret_during_a_rolling_restart_mints_three_tokens_at_most(database_url: str) -> None:
-    async with simulated(database_url) as office, starting(office) as start:
+    # A token lasts six minutes: longer than all of the processes take to start.
+    async with simulated(database_url, speed=10.0) as office, starting(office) as start:
+        await office.order("limits", {"light": 10_000, "auth": 100})
         old, new = await start(4), list[Asking]()
         for process in old:
             process.begin()
