@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from private_servers.rabbitmq import RabbitMQ
-from tests.integration.receiver_process import PATH, QUEUE, TOKEN, Takes, connected, event, receiving
+from tests.integration.receiver_process import IN_TIME, PATH, QUEUE, TOKEN, Takes, connected, event, receiving
+
+#: How many messages the broker was handed and has not confirmed.
+UNCONFIRMED = 'ringvault_messages_published_total{outcome="unconfirmed",queue="insights.received"}'
 
 
 def files(folder: Path) -> list[str]:
@@ -25,7 +28,7 @@ async def test_an_event_goes_to_the_queue_as_its_bytes(rabbitmq: RabbitMQ, spool
     async with receiving(rabbitmq, spool) as receiver:
         await connected(receiver)
         status, seconds = await receiver.post(raw)
-        assert (status, seconds < 1) == (200, True)
+        assert (status, seconds < IN_TIME) == (200, True)
         assert await receiver.has('ringvault_webhook_requests_total{outcome="published"} 1.0')
 
     [message] = await taken(QUEUE)
@@ -63,7 +66,7 @@ async def test_two_hundred_events_at_once_are_answered_while_the_broker_is_stopp
         await connected(receiver)
         await asyncio.to_thread(rabbitmq.shut_down)
 
-        assert await receiver.post_all(range(200)) < 3
+        assert await receiver.post_all(range(200)) < IN_TIME
 
         assert await receiver.has("ringvault_spool_events 200.0")
         assert '"ok": true' in await receiver.admin("/readyz")
@@ -79,8 +82,10 @@ async def test_two_hundred_events_at_once_are_answered_while_the_broker_is_froze
         await connected(receiver)
         rabbitmq.pause()
 
-        assert await receiver.post_all(range(200)) < 3
-        assert await receiver.post_all(range(200, 250)) < 1  # the circuit is open: nobody waits for a confirm
+        assert await receiver.post_all(range(200)) < IN_TIME
+        before = await receiver.sample(UNCONFIRMED)
+        assert await receiver.post_all(range(200, 250)) < IN_TIME
+        assert await receiver.sample(UNCONFIRMED) - before < 10, "the circuit is open: nobody waits for a confirm"
 
         rabbitmq.resume()
         await arrived(set(range(250)))
@@ -211,7 +216,7 @@ async def test_whoever_sends_too_much_gets_to_see_the_413(rabbitmq: RabbitMQ, sp
     assert answer == b"HTTP/1.1 413"
 
 
-async def test_a_body_that_dribbles_is_answered_within_three_seconds(rabbitmq: RabbitMQ, spool: Path) -> None:
+async def test_a_body_that_dribbles_is_answered_in_time(rabbitmq: RabbitMQ, spool: Path) -> None:
     head = (
         f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         f"Verification-Token: {TOKEN}\r\nContent-Length: 100\r\n\r\n{{"
@@ -221,7 +226,7 @@ async def test_a_body_that_dribbles_is_answered_within_three_seconds(rabbitmq: R
         answer = await receiver.raw(head, reads=12)
 
         assert answer == b"HTTP/1.1 408"
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < IN_TIME
 
 
 async def test_a_flood_of_nonsense_leaves_the_log_short(rabbitmq: RabbitMQ, spool: Path) -> None:
