@@ -64,20 +64,20 @@ async def test_a_migration_that_gets_no_lock_is_given_up_with_a_sentence_and_goe
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "minutes", "why"),
     [
-        ("SELECT pg_sleep(60)", "it was cancelled, or took longer than"),
-        ("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", "it and somebody else held what the other needed"),
+        ("SELECT pg_sleep(60)", 0.002, "it was cancelled, or took longer than"),
+        ("DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$", 10.0, "it and somebody else held what the other needed"),
     ],
 )
 async def test_a_migration_that_takes_too_long_or_meets_a_deadlock_is_given_up_with_a_sentence(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+    database_url: str, monkeypatch: pytest.MonkeyPatch, script: str, minutes: float, why: str
 ) -> None:
     planted = migrating.Migration(1, "0001_planted", f"CREATE TABLE planted (); {script}")
     monkeypatch.setattr(migrating, "migrations", lambda: [planted])
 
     with pytest.raises(SchemaError, match=f"migration 0001_planted was given up, {why}"):
-        await migrate(database_url, minutes=0.002)
+        await migrate(database_url, minutes=minutes)
 
     connection = await asyncpg.connect(database_url)
     try:

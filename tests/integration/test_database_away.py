@@ -85,10 +85,25 @@ async def ordered(
         await order(postgres, *end, database=database)
 
 
-def read_only(postgres: Postgres) -> Outage:
+@asynccontextmanager
+async def read_only(postgres: Postgres) -> AsyncIterator[None]:
     """As a primary that a failover has made a standby; whoever is connected stays so."""
     setting = "default_transaction_read_only"
-    return ordered(postgres, [f"ALTER SYSTEM SET {setting} = on", RELOAD], [f"ALTER SYSTEM RESET {setting}", RELOAD])
+    begin, end = [f"ALTER SYSTEM SET {setting} = on", RELOAD], [f"ALTER SYSTEM RESET {setting}", RELOAD]
+    async with ordered(postgres, begin, end):
+        # A new connection that has the setting comes after the server has told all others of it.
+        while await shown(postgres, setting) != "on":  # noqa: ASYNC110 - a fact of another process
+            await asyncio.sleep(0.01)
+        yield
+
+
+async def shown(postgres: Postgres, setting: str) -> str:
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        value: str = await connection.fetchval(f"SHOW {setting}")
+    finally:
+        await connection.close()
+    return value
 
 
 def full_of_connections(postgres: Postgres) -> Outage:
@@ -223,9 +238,11 @@ async def test_two_that_lock_each_other_out_both_go_on_in_the_end(database: str)
 async def test_a_row_that_somebody_else_holds_for_too_long_is_an_outage_that_ends(
     postgres: Postgres, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "_COMMAND_TIMEOUT", 0.3)
+    await order(
+        postgres, "CREATE TABLE held AS SELECT 0 AS times", f"ALTER TABLE held OWNER TO {USER}", database="kept"
+    )
+    monkeypatch.setattr(pools, "_COMMAND_TIMEOUT", 3.0)  # what nobody holds up takes less, also on a busy machine.
     async with open_pool(database, "test") as pool:
-        await pool.execute("CREATE TABLE held AS SELECT 0 AS times")
         holder = await asyncpg.connect(postgres.database_url("kept"))
         try:
             async with holder.transaction():

@@ -125,12 +125,12 @@ async def test_audio_that_is_not_ready_yet_is_tried_on_its_own_schedule(
 
 
 async def test_a_throttled_attempt_does_not_count(simulator: Simulator, download: Download) -> None:
-    fault(simulator, "429")
+    fault(simulator, "429", retry_after=90)
 
     row = await download()
 
     assert (row["audio_state"], row["audio_attempts"], row["audio_claim"]) == ("pending", 0, None)
-    assert row["audio_due_at"] > datetime.now(UTC)
+    assert row["audio_due_at"] > datetime.now(UTC) + timedelta(seconds=60)
 
 
 async def test_a_failed_attempt_is_made_good_by_the_next(

@@ -12,6 +12,9 @@ from services.downloader import attempt
 from services.downloader.schedule import STEPS
 from tests.integration.download_bench import DownloadBench
 
+#: Seconds of an attempt that never ends: most of them are spent on what hangs, also where a process is held up before.
+DEADLINE = 8.0
+
 
 async def test_what_is_gone_long_after_the_call_is_unavailable_after_a_second_look(bench: DownloadBench) -> None:
     recording_id = await bench.order(began=timedelta(days=5))
@@ -139,12 +142,12 @@ async def test_an_attempt_that_the_storage_made_too_long_is_a_failure_of_the_sto
     bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording_id = await bench.order()
-    monkeypatch.setattr(attempt, "ATTEMPT_DEADLINE", 3.0)
+    monkeypatch.setattr(attempt, "ATTEMPT_DEADLINE", DEADLINE)
     monkeypatch.setattr(FileStorage, "put", hang)
 
     row = await bench.take(recording_id)
 
-    assert "the attempt was not done in 3 s: it waited" in row["audio_reason"]
+    assert f"the attempt was not done in {DEADLINE:g} s: it waited" in row["audio_reason"]
     assert row["audio_failures"] == {"storage_failed": 1}
     assert timedelta(seconds=10) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(seconds=30)
 
@@ -153,7 +156,7 @@ async def test_an_attempt_that_the_source_made_too_long_is_a_failure_of_the_sour
     bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording_id = await bench.order()
-    monkeypatch.setattr(attempt, "ATTEMPT_DEADLINE", 3.0)
+    monkeypatch.setattr(attempt, "ATTEMPT_DEADLINE", DEADLINE)
     bench.fault("stall", seconds=60, after_bytes=1000)
 
     row = await bench.take(recording_id)

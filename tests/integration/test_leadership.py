@@ -71,23 +71,25 @@ async def test_a_database_that_takes_too_long_ends_the_leadership_and_not_the_pr
 ) -> None:
     monkeypatch.setattr(leadership, "RENEW_EVERY", 0.1)
     monkeypatch.setattr(leadership, "LEASE_SECONDS", 0.5)
-    begun, ended, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    # It may lose its lease at any time, where this process is held up: what counts is whether it leads now.
+    leads, leads_not, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(_: Leadership) -> None:
-        begun.set()
+        leads_not.clear()
+        leads.set()
         try:
             await asyncio.Event().wait()
         finally:
-            ended.set()
+            leads.clear()
+            leads_not.set()
 
     async with asyncio.TaskGroup() as group:  # which ends at once when the leading does.
         leading = group.create_task(lead(pool, Lease("x"), stop, work))
-        await begun.wait()
+        await leads.wait()
         async with pool.transaction() as other:
             await other.execute("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE")  # whoever asks waits.
-            await ended.wait()
-            begun.clear()
-        await begun.wait()  # it leads again.
+            await leads_not.wait()
+        await leads.wait()  # again.
         async with pool.transaction() as other:
             await other.execute("LOCK TABLE leases IN ACCESS EXCLUSIVE MODE")
             stop.set()

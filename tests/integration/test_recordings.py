@@ -182,7 +182,7 @@ async def test_a_job_that_meets_a_living_claim_falls_due_when_that_would_end(poo
     assert await take_claim(pool, clock, JOB, uuid.uuid4()) is None
 
     (row,) = await rows(pool)
-    assert timedelta(seconds=55) < row["audio_due_at"] - NOW <= timedelta(seconds=60)
+    assert timedelta(seconds=30) < row["audio_due_at"] - NOW <= timedelta(seconds=60)
     assert row["audio_announced_at"] is None
     assert row["audio_attempts"] == 0
 
