@@ -31,7 +31,7 @@ def run(body: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         env={"ADMIN_PORT": "0", **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         cwd=Path(__file__).parents[2],
     )
@@ -107,7 +107,7 @@ def test_the_receiver_says_which_folder_it_cannot_write(tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         cwd=Path(__file__).parents[2],
     )
@@ -157,7 +157,7 @@ def test_an_exception_is_logged_with_its_type_and_place_and_never_with_its_text(
         [sys.executable, "-c", FAILING, log_format, SECRET],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
         cwd=Path(__file__).parents[2],
     )
