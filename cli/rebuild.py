@@ -21,7 +21,8 @@ class RebuildSettings(DatabaseSettings, AccountSettings, StorageSettings):
 def rebuild_rows() -> None:
     """Make rows again from what storage holds, into an empty database or beside what is there: what knows more stays.
 
-    Needs DATABASE_URL (run `ringvault migrate` first), RC_ACCOUNT_ID, STORAGE_URL and its keys.
+    What cannot be read is named on stderr. Needs DATABASE_URL (run `ringvault migrate` first), RC_ACCOUNT_ID, STORAGE_URL
+    and its keys.
     """
     typer.echo(on_database(RebuildSettings, _rebuild))
 
@@ -35,12 +36,14 @@ async def _rebuild(settings: RebuildSettings, pool: Pool) -> str:
         ):
             async for one in objects:
                 total += one
+                for unreadable in one.unreadable:
+                    typer.echo(unreadable, err=True)
                 _show(total)
     except (ValueError, StorageError) as fault:
         raise SettingsError(str(fault)) from None
     return (
         f"{total.recordings} recordings ({total.without_audio} of them without their audio) and {total.events} events"
-        f" restored, {total.unreadable} objects not readable"
+        f" restored, {len(total.unreadable)} objects not readable"
     )
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
-import structlog
 
 from common.archive.journal_lines import NotAnArchive, event_of, lines_in
 from common.archive.sidecar import Sidecar, read_sidecar
@@ -38,8 +37,8 @@ class Rebuilt:
     events: int = 0
     #: Files beside audio that is missing, or has another length: their rows are made, and fetched again when possible.
     without_audio: int = 0
-    #: Objects that could not be read.
-    unreadable: int = 0
+    #: Objects that could not be read, each by its name and why.
+    unreadable: tuple[str, ...] = ()
 
     def __add__(self, other: "Rebuilt") -> "Rebuilt":
         return Rebuilt(
@@ -73,8 +72,7 @@ async def _told(name: str, restoring: Awaitable[Rebuilt]) -> Rebuilt:
         return await restoring
     except (NotAnArchive, FileNotFoundError, asyncpg.PostgresError) as error:
         reason = str(error) if isinstance(error, NotAnArchive) else type(error).__name__
-        structlog.get_logger().error("object_not_restored", object=name, reason=reason)
-        return Rebuilt(unreadable=1)
+        return Rebuilt(unreadable=(f"{name}: {reason}",))
 
 
 async def _restore_recording(pool: Pool, storage: Storage, clock: Clock, name: str) -> Rebuilt:

@@ -210,7 +210,11 @@ async def test_audio_that_is_gone_is_not_called_stored_and_what_is_unreadable_st
     await storage.delete(f"{ACCOUNT}/pbx/2026/03/09/1.mp3")
     (tmp_path / ACCOUNT / "pbx/2026/03/09/0.json").write_text("{}")
 
-    assert await rebuilt(another_pool, storage, clock) == Rebuilt(recordings=2, without_audio=1, unreadable=1)
+    assert await rebuilt(another_pool, storage, clock) == Rebuilt(
+        recordings=2,
+        without_audio=1,
+        unreadable=(f"{ACCOUNT}/pbx/2026/03/09/0.json: it is no file that stands beside a recording",),
+    )
 
     assert [row["audio_state"] for row in await rows(another_pool)] == ["pending", "stored"]
 

@@ -73,6 +73,13 @@ async def test_rebuild_needs_a_schema_and_a_storage(pool: Pool, command: Command
     nothing = "0 recordings (0 of them without their audio) and 0 events restored, 0 objects not readable\n"
     assert await command("rebuild") == (0, nothing, "")
 
+    folder = tmp_path / ACCOUNT / "pbx"
+    folder.mkdir(parents=True)
+    (folder / "1.json").write_text("{}")
+    _, out, err = await command("rebuild")
+    assert out.endswith("1 objects not readable\n")
+    assert err == f"{ACCOUNT}/pbx/1.json: it is no file that stands beside a recording\n"
+
     (tmp_path / "file").write_text("no folder")
     status, out, err = await command("rebuild", STORAGE_URL=(tmp_path / "file").as_uri())
     assert (status, out) == (2, "")
