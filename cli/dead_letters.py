@@ -35,7 +35,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="only say how many it wo
 Body = Annotated[bool, typer.Option("--body", help="also everything that the message says: personal data")]
 
 #: What an answer of the broker that is no refusal of the user means for a person.
-_AWAY: Final = "AMQP_URL names a RabbitMQ that cannot be reached or does not answer."
+_AWAY: Final = "AMQP_URL names a RabbitMQ that cannot be reached or does not answer: check host and port, and its log."
+_OTHERWISE: Final = (
+    "a queue in RabbitMQ was declared otherwise than this version of ringvault does: delete it once it is empty, and"
+    " the services declare it anew."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,7 @@ def _run(command: Callable[[str], Awaitable[None]]) -> None:
     except BeingRead:
         raise SettingsError("somebody else reads the dead letters just now: try again when that has ended.") from None
     except DECLARED_OTHERWISE:
-        raise SettingsError("a queue in RabbitMQ was declared otherwise than this version of ringvault does.") from None
+        raise SettingsError(_OTHERWISE) from None
     except NotConfirmed:
         raise SettingsError("RabbitMQ did not confirm: see whether it has an alarm, and try again.") from None
     except BROKER_AWAY:

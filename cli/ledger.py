@@ -21,7 +21,7 @@ From = Annotated[
     datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="the first day; a week ago")
 ]
 To = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="the last day; today")]
-Json = Annotated[bool, typer.Option("--json", help="as JSON: one array, one object a line")]
+Json = Annotated[bool, typer.Option("--json", help="as JSON: one array, with an object for each line")]
 Csv = Annotated[bool, typer.Option("--csv", help="as CSV with a head")]
 ByWhat = Annotated[By, typer.Option(help="one line for each day, each extension, or each extension on each day")]
 

@@ -44,6 +44,7 @@ def on_database(kind: type[S], work: Callable[[S, Pool], Awaitable[T]]) -> T:
 
 def sentence_of(error: Exception) -> str | None:
     """What a person must mend, when it is that; none for a defect of ours."""
+    away = str(error) if isinstance(error, DatabaseAway) else type(error).__name__
     told: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
         ((DatabaseRefuses, *REFUSED), "DATABASE_URL is refused by Postgres: check its user, password and database."),
         (asyncpg.ClientConfigurationError, "DATABASE_URL is not valid: check what stands behind the ?."),
@@ -52,6 +53,9 @@ def sentence_of(error: Exception) -> str | None:
             "the user of DATABASE_URL may not do that: it must own the tables, and may CREATE in the schema public.",
         ),
         (asyncpg.LockNotAvailableError, "a table is locked by somebody else for too long: try again."),
-        ((DatabaseAway, *AWAY_ERRORS), "DATABASE_URL names a Postgres that cannot be reached."),
+        (
+            (DatabaseAway, *AWAY_ERRORS),
+            f"DATABASE_URL names a Postgres that cannot be reached, or used now ({away}): check host, port, its log.",
+        ),
     ]
     return next((sentence for kind, sentence in told if isinstance(error, kind)), None)

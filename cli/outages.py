@@ -13,7 +13,7 @@ from common.database.outages import read_outages
 from common.database.pool import Pool
 from common.settings import AccountSettings, DatabaseSettings
 
-Json = Annotated[bool, typer.Option("--json", help="as JSON: one array, one object a line")]
+Json = Annotated[bool, typer.Option("--json", help="as JSON: one array, with an object for each line")]
 
 _HEAD: Final = ("BEGAN", "ENDED", "REASON", "HEALED", "STILL DUE")
 

@@ -21,8 +21,8 @@ class RebuildSettings(DatabaseSettings, AccountSettings, StorageSettings):
 def rebuild_rows() -> None:
     """Make rows again from what storage holds, into an empty database or beside what is there: what knows more stays.
 
-    What cannot be read is named on stderr. Needs DATABASE_URL (run `ringvault migrate` first), RC_ACCOUNT_ID, STORAGE_URL
-    and its keys.
+    What cannot be read is named on stderr. Needs DATABASE_URL (run `ringvault migrate` first), RC_ACCOUNT_ID,
+    STORAGE_URL and its keys.
     """
     typer.echo(on_database(RebuildSettings, _rebuild))
 
