@@ -103,8 +103,8 @@ def _frozen(world: World, cell: Cell, chance: Random) -> Iterator[None]:
     if cell.target in USES or cell.target == "ringcentral":
         simulated = cell.target == "ringcentral"
         process = world.simulator if simulated else world.process(world.victim(cell.target, chance))
-        process.freeze()
         try:
+            process.freeze()
             yield
         finally:  # what is frozen does not end when it is told to.
             process.send(signal.SIGCONT)

@@ -81,7 +81,8 @@ class Postgres(PrivateServer):
 
     def kill(self) -> None:
         """Kill the server and its connections' processes, which would otherwise end only when they notice."""
-        super().pause()
+        if self._process is not None:
+            self._process.send(signal.SIGSTOP)  # so that it starts no more of them.
         self._signal_children(signal.SIGKILL)
         super().kill()
 

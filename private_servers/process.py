@@ -134,14 +134,19 @@ def _wait_until_frozen(pid: int) -> None:
 
 def _is_frozen(pid: int) -> bool:
     """Whether no thread of it runs: each is stopped, or has ended."""
-    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
-        try:
-            state = thread.read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state not in "TtZX":
-            return False
-    return True
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return not any(_runs(thread / "stat") for thread in threads)
+
+
+def _runs(thread: Path) -> bool:
+    try:
+        state = thread.read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "TtZX"
 
 
 def _popen(
