@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from common.amqp import connection, consumer, pace
 from common.amqp.consumer import Consumption, consume
+from common.amqp.dead_letters import dead_letter
 from common.amqp.pace import LAST, Pace
 from common.amqp.publisher import NotConfirmed, Publisher
 from common.amqp.subscription import Subscription
@@ -320,6 +321,27 @@ async def test_a_dead_letter_that_waits_for_the_broker_never_makes_liveness_fail
             await starting
 
     assert all(lives)
+    assert {message.body for message in await taken(DEAD)} == {b"1"}
+
+
+async def test_a_dead_letter_that_waits_for_its_confirm_is_no_stall(
+    rabbitmq: RabbitMQ, publisher: Publisher, taken: Takes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, confirmed = asyncio.Event(), asyncio.Event()
+
+    async def confirmed_late(*letter: Any) -> None:
+        asked.set()
+        await confirmed.wait()
+        await dead_letter(*letter)
+
+    monkeypatch.setattr(consumer, "dead_letter", confirmed_late)
+    async with consuming(rabbitmq, publisher, Handler(broken=True), stalled_after=0.1) as health:
+        await publish(publisher, 1)
+        await asked.wait()
+        await asyncio.sleep(0.3)  # longer than what counts as a stall
+        assert health.live()
+        confirmed.set()
+
     assert {message.body for message in await taken(DEAD)} == {b"1"}
 
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from common.database.migrate import migrate
 from common.database.pool import Pool, open_pool
-from common.ringcentral.budget import MARGIN, REQUEST_TIMEOUT, Budget, Priority
+from common.ringcentral.budget import MARGIN, Budget, Priority
 from common.ringcentral.errors import NoBudget
 from simulator.rate_limits import most_in_a_window
 from tests.integration.pooler import BOTH_WAYS, POOLED
@@ -20,6 +20,7 @@ from tests.integration.test_budget_support import (
     LONG,
     ME,
     NEVER,
+    SERVED,
     WINDOW,
     CountingPool,
     learn,
@@ -48,7 +49,7 @@ async def test_a_slot_is_free_a_window_and_a_margin_after_its_answer(budget: Bud
 
     await take(budget, patience=NEVER)
 
-    assert WINDOW * (1 + MARGIN) <= time.monotonic() - answered + 0.01 < REQUEST_TIMEOUT
+    assert WINDOW * (1 + MARGIN) <= time.monotonic() - answered + 0.01 < SERVED
 
 
 async def test_a_grant_that_goes_back_is_free_at_once_and_may_go_back_twice(budget: Budget) -> None:
@@ -70,7 +71,7 @@ async def test_a_grant_without_an_answer_is_free_by_itself_after_time_out_and_wi
 
     await take(budget, patience=NEVER)
 
-    assert 0.25 + WINDOW < grant.age < REQUEST_TIMEOUT
+    assert 0.25 + WINDOW < grant.age < SERVED
 
 
 async def test_several_users_have_a_budget_each(budget: Budget) -> None:
@@ -133,7 +134,7 @@ async def test_a_process_that_is_gone_holds_up_nobody_for_long(pool: Pool, budge
         "INSERT INTO rate_waiters VALUES (gen_random_uuid(), 'user 1', 'app', 'heavy', 0, clock_timestamp() + '1 s')"
     )
     await take(budget, patience=NEVER)
-    assert 0.9 < time.monotonic() - started < NEVER
+    assert 0.9 < time.monotonic() - started < SERVED
 
 
 async def test_fifty_that_wait_ask_no_more_often_than_one(pool: Pool) -> None:
@@ -148,7 +149,7 @@ async def test_fifty_that_wait_ask_no_more_often_than_one(pool: Pool) -> None:
         task.cancel()
     await asyncio.wait(waiting)
 
-    looks = 2 + time.monotonic() - started  # one a second, however many wait.
+    looks = 1 + time.monotonic() - started  # one a second, however many wait.
     assert counted.statements <= 3 * looks + 1
     assert await pool.fetchval("SELECT count(*) FROM rate_waiters") == 0
 

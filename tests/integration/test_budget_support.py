@@ -9,6 +9,8 @@ from common.ringcentral.errors import NoBudget
 ME = ["user 1"]
 HEAVY = Group.HEAVY
 NEVER = 30.0
+#: Seconds in which whoever waits for the end of a second, or of a window, is served, however held up it is.
+SERVED = 12.0
 #: Seconds of a window, unless told otherwise: short, because a test waits for its end.
 WINDOW = 0.5
 #: Seconds of a window that does not end while a test counts what is free in it, however slow the machine is.

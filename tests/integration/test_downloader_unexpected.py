@@ -203,6 +203,7 @@ async def test_its_message_lies_among_the_dead_letters_once_with_the_reason_and_
     downloads: Downloads, pool: Pool, job: DownloadRecording, rabbitmq: RabbitMQ, eventually: Any
 ) -> None:
     await pool.execute(CLAIMS)
+    was_due_at = (await the_row(pool))["audio_due_at"]
     dead: list[DeadLetter] = []
     stop = asyncio.Event()
 
@@ -219,6 +220,7 @@ async def test_its_message_lies_among_the_dead_letters_once_with_the_reason_and_
         await eventually(counted)
 
         # When the same job comes again before the row is due, however long that took
+        assert (await the_row(pool))["audio_due_at"] > was_due_at
         await pool.execute("UPDATE recordings SET audio_due_at = now() + interval '1 hour'")
         await publisher.publish(job.QUEUE, job.to_wire())
         await eventually(partial(_is_taken, publisher, job.QUEUE))

@@ -29,8 +29,6 @@ from simulator import Simulator, SimulatorOptions
 
 #: Nearly a day of calls, all in the past: as far back as the first poll reads.
 COMPANY = SimulatorOptions(recordings=40, span=80_000, history=85_000, elapsed=85_000, speed=300, seed=11)
-#: Where it is neither late nor early now: midnight then lies well within the calls.
-ZONE = next(zone for zone in ("Asia/Kathmandu", "America/St_Johns") if 4 <= datetime.now(ZoneInfo(zone)).hour < 20)
 Line = tuple[date, str | None]
 
 
@@ -69,10 +67,11 @@ async def test_the_ledger_of_a_company_is_the_simulators_truth(
     await merge_events(pool, SystemClock(), delivered, Work())
 
     # Then each line of the ledger is what the simulator knows of that day and extension
-    assert await set_time_zone(pool, COMPANY.account_id, ZONE)
+    zone = zone_of_midnight()
+    assert await set_time_zone(pool, COMPANY.account_id, zone)
     rows = await pool.fetch("SELECT * FROM ledger")
     lines = {(row["day"], row["extension_id"]): dict(row) for row in rows}
-    truth = truth_of(simulator, {event_key(event) for event in delivered})
+    truth = truth_of(simulator, {event_key(event) for event in delivered}, ZoneInfo(zone))
     assert len({day for day, _ in lines}) > 1
     for name, known in truth.items():
         assert Counter({line: row[name] for line, row in lines.items() if row[name]}) == known, name
@@ -109,16 +108,16 @@ def event_key(event: InsightsReceived) -> tuple[str, str]:
     return body["domain"], body["sourceRecordId"]
 
 
-def truth_of(simulator: Simulator, delivered: set[tuple[str, str]]) -> dict[str, Counter[Line]]:
+def truth_of(simulator: Simulator, delivered: set[tuple[str, str]], zone: ZoneInfo) -> dict[str, Counter[Line]]:
     """Some columns of the ledger as the simulator knows them, by day and extension."""
     world = simulator.world
     now = world.clock.now()
     columns: dict[str, Counter[Line]] = {name: Counter() for name in COLUMNS}
     for call in world.company.calls:
         shown = call.revision(now)
-        columns["calls"][line_of(call)] += bool(shown and not shown.deleted)
+        columns["calls"][line_of(call, zone)] += bool(shown and not shown.deleted)
     for recording in world.company.recordings.values():
-        line = line_of(world.company.calls_by_recording[recording.id][0])
+        line = line_of(world.company.calls_by_recording[recording.id][0], zone)
         columns["recordings"][line] += 1
         columns["audio_stored"][line] += not recording.is_gone(now)
         columns["audio_verified"][line] += 0
@@ -128,7 +127,7 @@ def truth_of(simulator: Simulator, delivered: set[tuple[str, str]]) -> dict[str,
         columns["insights_partial"][line] += here and kinds == {"CallNotes"}
         columns["insights_absent"][line] += not here
     for meeting in world.company.conversations.values():
-        day, _ = line_of(world.company.events_by_recording[meeting.id][0].call)
+        day, _ = line_of(world.company.events_by_recording[meeting.id][0].call, zone)
         line = (day, None)  # RingCentral does not tell whose a meeting is (facts 1.3)
         for name in ("recordings", "audio_unavailable", "insights_present"):
             columns[name][line] += 1
@@ -147,6 +146,11 @@ COLUMNS = (
 )
 
 
-def line_of(call: Any) -> Line:
-    started_at = datetime.fromtimestamp(call.started_at, ZoneInfo(ZONE))
+def zone_of_midnight() -> str:
+    """Where it is neither late nor early now: midnight then lies well within the calls."""
+    return next(zone for zone in ("Asia/Kathmandu", "America/St_Johns") if 4 <= datetime.now(ZoneInfo(zone)).hour < 20)
+
+
+def line_of(call: Any, zone: ZoneInfo) -> Line:
+    started_at = datetime.fromtimestamp(call.started_at, zone)
     return started_at.date(), str(call.extension.id)

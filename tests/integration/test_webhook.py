@@ -86,6 +86,7 @@ async def test_two_hundred_events_at_once_are_answered_while_the_broker_is_froze
         before = await receiver.sample(UNCONFIRMED)
         assert await receiver.post_all(range(200, 250)) < IN_TIME
         assert await receiver.sample(UNCONFIRMED) - before < 10, "the circuit is open: nobody waits for a confirm"
+        assert "circuit_opened" in receiver.events()
 
         rabbitmq.resume()
         await arrived(set(range(250)))

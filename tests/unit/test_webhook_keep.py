@@ -3,16 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from common.amqp.publisher import NotConfirmed
 from common.messages import InsightsReceived, Wire
 from services.webhook.answers import Outcome, Refused
 from services.webhook.drain import drain, drained, look_after
-from services.webhook.keep import ANSWER_WITHIN, SPOOL_WITHIN, Circuit, Keeper
+from services.webhook.keep import ANSWER_WITHIN, SPOOL_WITHIN, Circuit, Keeper, Publishes
 from services.webhook.spool import Spool, SpoolUnusable
+
+#: Seconds that RingCentral waits for an answer (facts 2.1).
+GIVES_UP_AFTER = 3.0
 
 
 def event(number: int = 1) -> InsightsReceived:
@@ -111,6 +116,52 @@ async def test_with_neither_broker_nor_spool_the_event_is_refused_in_time(broker
 
         assert caught.value.outcome is Outcome.NOT_DURABLE
         assert time.monotonic() - started < 2
+
+
+class Hesitant:
+    """A broker that never confirms; `waits` are the seconds that it was given for it."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    async def wait_connected(self) -> None: ...
+
+    async def publish(self, _queue: str, _wire: Wire, *, timeout: float = 0.0) -> None:
+        self.waits.append(timeout)
+        raise NotConfirmed
+
+
+class Stuck:
+    """A spool whose disk does not answer, or that refuses at once; `waits` as above."""
+
+    accepts = True
+
+    def __init__(self, *, refuses: bool) -> None:
+        self.waits: list[float] = []
+        self._refuses = refuses
+
+    async def put(self, _queue: str, _wire: Wire) -> None:
+        if self._refuses:
+            raise SpoolUnusable
+        self.waits.append(SPOOL_WITHIN)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("circuit", [Circuit(), Circuit(open=True)], ids=["tried", "open"])
+@pytest.mark.parametrize("refuses", [True, False], ids=["refused", "stuck"])
+@pytest.mark.parametrize("elapsed", [0.0, ANSWER_WITHIN - SPOOL_WITHIN, ANSWER_WITHIN])
+async def test_all_that_an_event_may_wait_for_ends_before_ringcentral_gives_up(
+    circuit: Circuit, refuses: bool, elapsed: float
+) -> None:
+    broker, spool = Hesitant(), Stuck(refuses=refuses)
+    keeper = Keeper(cast(Publishes, broker), cast(Spool, spool), replace(circuit))
+
+    with pytest.raises(Refused):
+        await keeper.keep(event(), elapsed=elapsed)
+
+    assert elapsed + sum(broker.waits) + sum(spool.waits) < GIVES_UP_AFTER
 
 
 async def test_ready_as_long_as_one_of_both_accepts(broker: Any, open_one: Any) -> None:
