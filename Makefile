@@ -1,6 +1,6 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, release-check, compose-….
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz format lock \
+.PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz properties format lock \
 	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas \
 	bench-constants bench-throughput bench-insights scaling upgrade-check image image-check sbom release-check \
 	compose-demo compose-check clean
@@ -93,6 +93,9 @@ bench-scale: setup ## what each hot statement costs with up to five million reco
 
 bench-trickle: setup ## genuine events beside a thousand half-open and trickling connections
 	@$(PYTHON) -m benchmarks.trickle
+
+properties: setup ## the property tests, with new and more examples than `make test` has
+	@$(PYTHON) -m pytest tests/unit tests/integration -m hypothesis --hypothesis-profile=exploring -p no:cacheprovider
 
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)
 	@$(PYTHON) -m benchmarks.fuzz $(if $(filter-out file,$(origin SEED)),--seed $(SEED))

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.database.ledger import AUDIO, INSIGHTS, set_time_zone
@@ -90,7 +90,7 @@ called = st.builds(Called, accounts, extensions, times, st.booleans())
 @given(
     recordings=st.lists(recorded, max_size=40), calls=st.lists(called, max_size=20), time_zone=st.sampled_from(ZONES)
 )
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 async def test_every_recording_is_in_one_cell_of_its_day_and_extension(
     pool: Pool, recordings: list[Recorded], calls: list[Called], time_zone: str
 ) -> None:

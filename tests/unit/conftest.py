@@ -10,16 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from common.amqp.publisher import NotConfirmed
 from common.messages import Wire
 from services.webhook.spool import Spool, open_spool
-
-#: The machine may be slow: no property is about time. The examples are the same each time: a run that passed passes
-#: again.
-settings.register_profile("ringvault", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ringvault")
 
 
 @pytest.fixture(autouse=True)
