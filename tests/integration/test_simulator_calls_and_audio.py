@@ -1,5 +1,7 @@
 """The simulator over real sockets: call log, audio, insights, and what goes wrong with them on demand."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -206,6 +208,20 @@ async def test_faults_happen_as_often_as_ordered_then_all_is_well(
     unknown = await http.post("/simulator/faults", json={"endpoint": "recording.content", "kind": "earthquake"})
     assert unknown.status_code == 400
     assert "truncated" in unknown.json()["error"]
+
+
+async def test_answers_that_are_slow_together_share_one_pace(http: httpx.AsyncClient) -> None:
+    token = await sign_in(http)
+    made = [(await http.post("/simulator/recordings", json={"bytes": 500_000})).json()["calls"] for _ in range(2)]
+    ids = [call["recordings"][0] for calls in made for call in calls]
+    slow = {"endpoint": "recording.content", "kind": "slow", "bytes_per_second": 1_000_000, "together": True}
+    await http.post("/simulator/faults", json={**slow, "times": 2})
+
+    started = time.monotonic()
+    answers = await asyncio.gather(*(http.get(f"{ACCOUNT}/recording/{id_}/content", headers=token) for id_ in ids))
+
+    assert sum(len(answer.content) for answer in answers) == 1_000_000
+    assert time.monotonic() - started > 0.9, "each alone takes half a second"
 
 
 async def test_a_large_recording_can_be_ordered(simulator: Simulator, http: httpx.AsyncClient) -> None:
