@@ -94,7 +94,7 @@ bench-scale: setup ## what each hot statement costs with up to five million reco
 bench-trickle: setup ## genuine events beside a thousand half-open and trickling connections
 	@$(PYTHON) -m benchmarks.trickle
 
-properties: setup ## the property tests, with new and more examples than `make test` has
+properties: setup ## the property tests, with new examples in each run
 	@$(PYTHON) -m pytest tests/unit tests/integration -m hypothesis --hypothesis-profile=exploring -p no:cacheprovider
 
 fuzz: setup ## 100,000 odd requests against a real receiver: no 5xx, no crash, no growth (SEED=...)

@@ -84,7 +84,10 @@ class Speed:
         return [call["recordings"][0] for reply in made for call in reply["calls"]]
 
     def ours(self, load: Load) -> Run:
-        """Order the load and download it with a new process, from the begin of the first to the last stored."""
+        """Order the load and download it with a new process, from the begin of the first attempt to the last stored.
+
+        The start of the process is not counted, as with rclone; nor is the first claim, a statement of milliseconds.
+        """
         downloader = self.pipeline.start("downloader", DOWNLOAD_CONCURRENCY=str(STREAMS))
         self.order(load)
         before = cpu_seconds(downloader.pid)

@@ -37,8 +37,8 @@ Body = Annotated[bool, typer.Option("--body", help="also everything that the mes
 #: What an answer of the broker that is no refusal of the user means for a person.
 _AWAY: Final = "AMQP_URL names a RabbitMQ that cannot be reached or does not answer: check host and port, and its log."
 _OTHERWISE: Final = (
-    "a queue in RabbitMQ was declared otherwise than this version of ringvault does: delete it once it is empty, and"
-    " the services declare it anew."
+    "a queue in RabbitMQ was declared otherwise than this version of ringvault does: save its messages, delete it, and"
+    " the services declare it anew (docs/operations.md, RabbitMQ)."
 )
 
 

@@ -35,6 +35,8 @@ def on_database(kind: type[S], work: Callable[[S, Pool], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except SchemaError as fault:
         raise SettingsError(str(fault)) from None
+    except BrokenPipeError:  # whoever read what we say has gone.
+        raise
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:

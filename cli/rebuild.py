@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 
 import typer
 
@@ -28,26 +29,28 @@ def rebuild_rows() -> None:
 
 
 async def _rebuild(settings: RebuildSettings, pool: Pool) -> str:
-    total = Rebuilt()
+    total, unreadable = Rebuilt(), 0
     try:
         async with (
             storage_from(settings) as storage,
             aclosing(rebuild(pool, storage, SystemClock(), settings.rc_account_id)) as objects,
         ):
             async for one in objects:
-                total += one
-                for unreadable in one.unreadable:
-                    typer.echo(unreadable, err=True)
-                _show(total)
+                for why in one.unreadable:
+                    _show("")
+                    typer.echo(why, err=True)
+                unreadable += len(one.unreadable)
+                total += replace(one, unreadable=())
+                _show(f"{total.recordings} recordings, {total.events} events")
     except (ValueError, StorageError) as fault:
         raise SettingsError(str(fault)) from None
     return (
         f"{total.recordings} recordings ({total.without_audio} of them without their audio) and {total.events} events"
-        f" restored, {len(total.unreadable)} objects not readable"
+        f" restored, {unreadable} objects not readable"
     )
 
 
-def _show(total: Rebuilt) -> None:
-    """How far it is, on a terminal: how much there is, nobody knows beforehand."""
+def _show(progress: str) -> None:
+    """How far it is, on a terminal, in the place of what it was: how much there is, nobody knows beforehand."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r{total.recordings} recordings, {total.events} events")
+        sys.stderr.write(f"\r\033[K{progress}")

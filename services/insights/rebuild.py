@@ -52,8 +52,8 @@ class Rebuilt:
 async def rebuild(pool: Pool, storage: Storage, clock: Clock, account_id: str) -> AsyncGenerator[Rebuilt, None]:
     """Make the rows of an account again and tell of each object that was read.
 
-    May run twice, and into a database that has rows: those that know more stay, tombstones stay. Raises `StorageError`
-    and `DatabaseAway`.
+    May run twice, and into a database that has rows: those that know more stay, tombstones stay. Raises `StorageError`,
+    `DatabaseAway`, and asyncpg's `InsufficientPrivilegeError`.
     """
     folder = account_folder(account_id)
     journal = f"{folder}/{JOURNAL}/"
@@ -70,6 +70,8 @@ async def rebuild(pool: Pool, storage: Storage, clock: Clock, account_id: str) -
 async def _told(name: str, restoring: Awaitable[Rebuilt]) -> Rebuilt:
     try:
         return await restoring
+    except asyncpg.InsufficientPrivilegeError:  # it is the same for all.
+        raise
     except (NotAnArchive, FileNotFoundError, asyncpg.PostgresError) as error:
         reason = str(error) if isinstance(error, NotAnArchive) else type(error).__name__
         return Rebuilt(unreadable=(f"{name}: {reason}",))

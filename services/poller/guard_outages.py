@@ -9,7 +9,7 @@ import structlog
 from common.database.call_log_rows import DOMAIN
 from common.database.outages import BEGAN_BEFORE
 from common.database.statements import statements
-from common.telemetry.metrics import SUBSCRIPTION_LIVE, SUBSCRIPTION_OUTAGES
+from common.telemetry.metrics import SUBSCRIPTION_EXPIRES, SUBSCRIPTION_LIVE, SUBSCRIPTION_OUTAGES
 from services.poller.guard_duty import Duty
 from services.poller.guard_judge import Fault, Judged
 
@@ -19,6 +19,12 @@ SILENT_AFTER: Final = timedelta(minutes=30)
 ALONE_AFTER: Final = timedelta(days=1)
 #: How far back answers are looked at that may show a silence: each pass looks, and one may have been away for a night.
 LOOK_BACK: Final = ALONE_AFTER + timedelta(days=1)
+
+
+def silence_guard() -> None:
+    """Say nothing any more: somebody else leads."""
+    SUBSCRIPTION_LIVE.set(0)
+    SUBSCRIPTION_EXPIRES.set(0)
 
 
 async def begin_outage(duty: Duty, judged: Sequence[Judged]) -> None:

@@ -35,7 +35,7 @@ from common.telemetry.health import Health, Work
 from services.poller.announce import announce
 from services.poller.guard import guard
 from services.poller.guard_duty import Duty, Wanted
-from services.poller.guard_outages import look_for_silence
+from services.poller.guard_outages import look_for_silence, silence_guard
 from services.poller.insights_fetch import Fetching, fetch_insights
 from services.poller.leadership import Leadership, lead
 from services.poller.ledger import TELL_EVERY, choose_time_zone, silence_ledger, tell_ledger
@@ -144,7 +144,10 @@ async def _guard(clockwork: Clockwork, leadership: Leadership) -> None:
         await guard(duty)
         return GUARD_EVERY
 
-    await clockwork.rounds.repeat("guard", once)
+    try:
+        await clockwork.rounds.repeat("guard", once)
+    finally:
+        silence_guard()
 
 
 async def _ledger(clockwork: Clockwork) -> None:

@@ -9,10 +9,14 @@ from common.database.pool import Pool
 from common.ringcentral import subscription as subscriptions
 from common.ringcentral.client import open_ringcentral
 from common.ringcentral.errors import Forbidden, SourceFailed
+from common.telemetry.metrics import REGISTRY
 from demo.simulated_account import settings_for
+from services.poller.guard_outages import silence_guard
 from services.poller.leadership import LeadershipLost
 from simulator.subscriptions import SUBSCRIPTION_LIMIT, Subscription
 from tests.integration.guarded import DAY, MINUTE, Guarded, guarded
+
+EXPIRES = "ringvault_subscription_expires_timestamp_seconds"
 
 
 @pytest.fixture
@@ -115,6 +119,16 @@ async def test_it_is_renewed_for_months_and_never_made_again(account: Guarded) -
 
     assert account.only.id == first
     assert await account.outages() == []
+
+
+async def test_whoever_begins_to_lead_tells_when_the_subscription_ends(account: Guarded) -> None:
+    await account.look()
+    silence_guard()  # as in a process that has just started
+    assert REGISTRY.get_sample_value(EXPIRES) == 0
+
+    await account.look()
+
+    assert REGISTRY.get_sample_value(EXPIRES) == pytest.approx(account.only.expires_at, abs=60)
 
 
 async def test_one_that_cannot_be_renewed_is_replaced_before_it_ends(account: Guarded) -> None:
