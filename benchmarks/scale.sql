@@ -80,6 +80,10 @@ WITH filled AS (
 )
 INSERT INTO insight_event_digests SELECT digest, received_at FROM filled;
 
+-- name: small_tables
+-- Tables with fewer rows than that.
+SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples < $1;
+
 -- name: two_pending
 -- Two due recordings, for the statements about one.
 SELECT source_record_id FROM recordings

@@ -36,7 +36,7 @@ def test_a_table_that_is_read_as_a_whole_is_a_fault_wherever_it_stands_in_the_pl
         "Plans": [index, small, {"Node Type": "Limit", "Plans": [scan]}],
     }
 
-    cost = cost_of(plan, 1_000_000)
+    cost = cost_of(plan, 1_000_000, set())
 
     assert (cost.milliseconds, cost.buffers, cost.indexes) == (1.0, 7, {"calls_by_start"})
     assert cost.scanned == {"insight_events_2026_03"}
@@ -44,6 +44,14 @@ def test_a_table_that_is_read_as_a_whole_is_a_fault_wherever_it_stands_in_the_pl
     assert list(faults_of(by_size, SIZES, set())) == [
         f"FAULT claim: reads all of insight_events_2026_03 at {SIZES[1]:,} rows"
     ]
+
+
+def test_a_partition_with_few_rows_may_be_read_as_a_whole() -> None:
+    scan = {"Node Type": "Seq Scan", "Relation Name": "insight_events_2026_03"}
+    plan = {"Shared Hit Blocks": 1, "Shared Read Blocks": 0, **scan}
+
+    assert cost_of(plan, 1, {"insight_events_2026_03"}).scanned == set()
+    assert cost_of(plan, 1, {"insight_events_2026_04"}).scanned == {"insight_events_2026_03"}
 
 
 def test_a_small_table_may_be_read_as_a_whole() -> None:
