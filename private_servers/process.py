@@ -13,7 +13,7 @@ from pathlib import Path
 
 from private_servers.errors import PrivateServerError
 
-#: Pause between two looks at a starting server, in seconds: far below every start time, still idle.
+#: Pause between two looks at a server that starts or freezes, in seconds: far below every start time, still idle.
 LOOK_EVERY = 0.02
 
 #: How long a server may take to end on request before it is killed, in seconds: RabbitMQ takes 1 to 3 s.
@@ -65,13 +65,16 @@ class Process:
         The kernel stops them one by one: until then, they may still answer.
         """
         self.send(signal.SIGSTOP)
-        _wait_until_frozen(self.pid)
+        self._wait_until_frozen(lambda: [self.pid])
 
     def freeze_children(self) -> None:
         """The same with the processes that it started."""
         self.send_to_children(signal.SIGSTOP)
-        for child in _children(self.pid):
-            _wait_until_frozen(child)
+        self._wait_until_frozen(lambda: _children(self.pid))
+
+    def _wait_until_frozen(self, which: Callable[[], list[int]]) -> None:
+        name = f"process {self.pid}, which is to freeze,"
+        self.wait_until(lambda: all(map(_is_frozen, which())), within=FROZEN_WITHIN, name=name)
 
     def send_to_children(self, what: signal.Signals) -> None:
         """Signal the processes that it started; those of them that have just ended are left out."""
@@ -122,14 +125,6 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:  # it has ended.
         return []
-
-
-def _wait_until_frozen(pid: int) -> None:
-    deadline = time.monotonic() + FROZEN_WITHIN
-    while not _is_frozen(pid):
-        if time.monotonic() > deadline:
-            raise PrivateServerError(f"Process {pid} did not stop within {FROZEN_WITHIN:g} s.")
-        time.sleep(0.001)
 
 
 def _is_frozen(pid: int) -> bool:
