@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import aclosing
-from dataclasses import replace
 
 import typer
 
@@ -29,25 +28,26 @@ def rebuild_rows() -> None:
 
 
 async def _rebuild(settings: RebuildSettings, pool: Pool) -> str:
-    total, unreadable = Rebuilt(), 0
+    total = Rebuilt()
     try:
         async with (
             storage_from(settings) as storage,
-            aclosing(rebuild(pool, storage, SystemClock(), settings.rc_account_id)) as objects,
+            aclosing(rebuild(pool, storage, SystemClock(), settings.rc_account_id, _say_unread)) as objects,
         ):
             async for one in objects:
-                for why in one.unreadable:
-                    _show("")
-                    typer.echo(why, err=True)
-                unreadable += len(one.unreadable)
-                total += replace(one, unreadable=())
+                total += one
                 _show(f"{total.recordings} recordings, {total.events} events")
     except (ValueError, StorageError) as fault:
         raise SettingsError(str(fault)) from None
     return (
         f"{total.recordings} recordings ({total.without_audio} of them without their audio) and {total.events} events"
-        f" restored, {unreadable} objects not readable"
+        f" restored, {total.unreadable} objects not readable"
     )
+
+
+def _say_unread(what: str) -> None:
+    _show("")
+    typer.echo(what, err=True)
 
 
 def _show(progress: str) -> None:

@@ -4,7 +4,7 @@ First the files beside the audio, then the journal, because an event that came a
 without a recording are not in storage: the call log tells of them again (a year of it, facts 4.3).
 """
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -37,8 +37,8 @@ class Rebuilt:
     events: int = 0
     #: Files beside audio that is missing, or has another length: their rows are made, and fetched again when possible.
     without_audio: int = 0
-    #: Objects that could not be read, each by its name and why.
-    unreadable: tuple[str, ...] = ()
+    #: Objects that could not be read.
+    unreadable: int = 0
 
     def __add__(self, other: "Rebuilt") -> "Rebuilt":
         return Rebuilt(
@@ -49,8 +49,10 @@ class Rebuilt:
         )
 
 
-async def rebuild(pool: Pool, storage: Storage, clock: Clock, account_id: str) -> AsyncGenerator[Rebuilt, None]:
-    """Make the rows of an account again and tell of each object that was read.
+async def rebuild(
+    pool: Pool, storage: Storage, clock: Clock, account_id: str, unread: Callable[[str], None]
+) -> AsyncGenerator[Rebuilt, None]:
+    """Make the rows of an account again and tell of each object that was read; `unread` gets the others, and why.
 
     May run twice, and into a database that has rows: those that know more stay, tombstones stay. Raises `StorageError`,
     `DatabaseAway`, and asyncpg's `InsufficientPrivilegeError`.
@@ -60,21 +62,22 @@ async def rebuild(pool: Pool, storage: Storage, clock: Clock, account_id: str) -
     async with aclosing(storage.names(folder)) as names:
         async for name in names:
             if name.endswith(SIDECAR) and not name.startswith(journal):
-                yield await _told(name, _restore_recording(pool, storage, clock, name))
+                yield await _told(name, unread, _restore_recording(pool, storage, clock, name))
     async with aclosing(storage.names(journal.rstrip("/"))) as names:
         async for name in names:
             if name.endswith(PIECE):
-                yield await _told(name, _restore_events(pool, storage, clock, name))
+                yield await _told(name, unread, _restore_events(pool, storage, clock, name))
 
 
-async def _told(name: str, restoring: Awaitable[Rebuilt]) -> Rebuilt:
+async def _told(name: str, unread: Callable[[str], None], restoring: Awaitable[Rebuilt]) -> Rebuilt:
     try:
         return await restoring
     except asyncpg.InsufficientPrivilegeError:  # it is the same for all.
         raise
     except (NotAnArchive, FileNotFoundError, asyncpg.PostgresError) as error:
         reason = str(error) if isinstance(error, NotAnArchive) else type(error).__name__
-        return Rebuilt(unreadable=(f"{name}: {reason}",))
+        unread(f"{name}: {reason}")
+        return Rebuilt(unreadable=1)
 
 
 async def _restore_recording(pool: Pool, storage: Storage, clock: Clock, name: str) -> Rebuilt:

@@ -104,10 +104,12 @@ async def rows(pool: Pool) -> list[Row]:
     return [{name: value for name, value in row.items() if name not in own} for row in found]
 
 
-async def rebuilt(pool: Pool, storage: FileStorage, clock: SetClock) -> Rebuilt:
-    total = Rebuilt()
-    async for one in rebuild(pool, storage, clock, ACCOUNT):
+async def rebuilt(pool: Pool, storage: FileStorage, clock: SetClock, *unread: str) -> Rebuilt:
+    """What came of all objects, of which `unread` could not be read."""
+    total, told = Rebuilt(), list[str]()
+    async for one in rebuild(pool, storage, clock, ACCOUNT, told.append):
         total += one
+    assert told == list(unread)
     return total
 
 
@@ -210,11 +212,9 @@ async def test_audio_that_is_gone_is_not_called_stored_and_what_is_unreadable_st
     await storage.delete(f"{ACCOUNT}/pbx/2026/03/09/1.mp3")
     (tmp_path / ACCOUNT / "pbx/2026/03/09/0.json").write_text("{}")
 
-    assert await rebuilt(another_pool, storage, clock) == Rebuilt(
-        recordings=2,
-        without_audio=1,
-        unreadable=(f"{ACCOUNT}/pbx/2026/03/09/0.json: it is no file that stands beside a recording",),
-    )
+    unread = f"{ACCOUNT}/pbx/2026/03/09/0.json: it is no file that stands beside a recording"
+    expected = Rebuilt(recordings=2, without_audio=1, unreadable=1)
+    assert await rebuilt(another_pool, storage, clock, unread) == expected
 
     assert [row["audio_state"] for row in await rows(another_pool)] == ["pending", "stored"]
 
