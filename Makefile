@@ -1,6 +1,7 @@
 # Bare `make` prints the targets. Nothing here needs root. Docker: image, image-check, sbom, release-check, compose-….
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz properties format lock \
+.PHONY: help setup demo test check audit conformance openapi check-kubernetes chaos chaos-short soak fuzz \
+	properties format lock \
 	bench-memory bench-storms bench-budget bench-download bench-trickle bench-scale bench-soon bench-replicas \
 	bench-constants bench-throughput bench-insights scaling upgrade-check image image-check sbom release-check \
 	compose-demo compose-check clean

@@ -1,12 +1,10 @@
 """Publisher and consume loop against a real RabbitMQ that restarts, freezes and raises alarms."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import aio_pika
@@ -20,33 +18,13 @@ from common.messages import InsightsReceived, Wire
 from common.process import CannotStart
 from common.telemetry.health import Health, Work
 from private_servers.rabbitmq import RabbitMQ
-
-QUEUE = InsightsReceived.QUEUE
-DEAD = f"{QUEUE}.dead"
-WHEN = datetime(2026, 3, 1, tzinfo=UTC)
+from tests.integration.test_amqp_support import DEAD, QUEUE, WHEN, event, fact, publish, publish_at_last, waits
 
 #: Seconds in which a publish gives up that is told to, or that has no connection: below what it waits for a confirm
 #: otherwise, and long enough for a test that is held up.
 GIVEN_UP_WITHIN = CONFIRM_TIMEOUT / 2
 
 Takes = Callable[[str], Awaitable[list[AbstractIncomingMessage]]]
-
-
-def event(number: int) -> InsightsReceived:
-    return InsightsReceived(str(number).encode(), "4711", WHEN)
-
-
-async def publish(publisher: Publisher, *numbers: int) -> None:
-    for number in numbers:
-        await publisher.publish(QUEUE, event(number).to_wire())
-
-
-async def publish_at_last(publisher: Publisher, number: int) -> None:
-    """As every sender must while a broker starts: it takes connections, and drops them again."""
-    while True:
-        await publisher.wait_connected()
-        with contextlib.suppress(NotConfirmed):
-            return await publish(publisher, number)
 
 
 class DatabaseAwayError(Exception):
@@ -148,10 +126,10 @@ async def test_publisher_and_consumer_come_back_after_a_restart_of_the_broker(
     handler = Handler()
     async with consuming(rabbitmq, publisher, handler) as (_, _, health):
         await publish(publisher, 1)
-        await eventually(lambda: _is(handler.handled == [b"1"]))
+        await eventually(lambda: fact(handler.handled == [b"1"]))
 
         await asyncio.to_thread(rabbitmq.shut_down)
-        await eventually(lambda: _is(not publisher.connected and health.unready()))
+        await eventually(lambda: fact(not publisher.connected and health.unready()))
         started = time.monotonic()
         with pytest.raises(NotConfirmed):
             await publisher.publish(QUEUE, event(0).to_wire())
@@ -159,16 +137,7 @@ async def test_publisher_and_consumer_come_back_after_a_restart_of_the_broker(
 
         await asyncio.to_thread(rabbitmq.start)
         await publish_at_last(publisher, 2)
-        await eventually(lambda: _is(b"2" in handler.handled and not health.unready()))
-
-
-async def _is(fact: object) -> object:
-    return fact
-
-
-async def _waits(publisher: Publisher, count: int) -> bool:
-    """Whether so many messages wait in the queue for somebody to take them."""
-    return await publisher.waiting(QUEUE) == count
+        await eventually(lambda: fact(b"2" in handler.handled and not health.unready()))
 
 
 async def test_what_was_handled_is_acknowledged(
@@ -177,7 +146,7 @@ async def test_what_was_handled_is_acknowledged(
     handler = Handler()
     async with consuming(rabbitmq, publisher, handler, concurrency=2):
         await publish(publisher, *range(20))
-        await eventually(lambda: _is(len(handler.handled) == 20))
+        await eventually(lambda: fact(len(handler.handled) == 20))
 
     assert await taken(QUEUE) == []
     assert await taken(DEAD) == []
@@ -191,7 +160,7 @@ async def test_what_fails_is_dead_lettered_with_its_reason_and_without_its_text(
         await publish(publisher, 1)
         await publisher.publish(QUEUE, Wire({"kind": "something else"}, b"junk"))
         await publish(publisher, 2)
-        await eventually(lambda: _is(handler.handled == [b"2"]))
+        await eventually(lambda: fact(handler.handled == [b"2"]))
 
     first, second = await taken(DEAD)
     assert (first.body, first.headers["dead_reason"], first.headers["dead_times"]) == (b"1", "ValueError", "1")
@@ -207,11 +176,11 @@ async def test_while_what_the_handler_needs_is_away_messages_are_held_and_handle
     handler = Handler(away=True)
     async with consuming(rabbitmq, publisher, handler):
         await publish(publisher, 1, 2)
-        await eventually(lambda: _is(handler.waited >= 4))
+        await eventually(lambda: fact(handler.waited >= 4))
         assert handler.calls == []
 
         handler.away = False
-        await eventually(lambda: _is(handler.handled == [b"1", b"2"]))
+        await eventually(lambda: fact(handler.handled == [b"1", b"2"]))
 
     assert await taken(DEAD) == []
 
@@ -227,7 +196,7 @@ async def test_one_bad_message_does_not_harm_the_others_of_its_batch(
         await publisher.publish(QUEUE, Wire({}, b"junk"))
         await publish(publisher, *range(5, 10))
         handler.gate.set()
-        await eventually(lambda: _is(len(handler.handled) == 9))
+        await eventually(lambda: fact(len(handler.handled) == 9))
 
     assert sorted(handler.handled) == [b"0", b"1", b"2", b"3", b"4", b"6", b"7", b"8", b"9"]
     assert sorted(message.body for message in await taken(DEAD)) == [b"5", b"junk"]
@@ -239,9 +208,9 @@ async def test_a_backlog_is_handled_in_batches(rabbitmq: RabbitMQ, publisher: Pu
     handler = Handler()
     handler.gate.clear()
     async with consuming(rabbitmq, publisher, handler, batch=20):
-        await eventually(lambda: _waits(publisher, 40))  # the others are on their way, or held by the handler.
+        await eventually(lambda: waits(publisher, 40))  # the others are on their way, or held by the handler.
         handler.gate.set()
-        await eventually(lambda: _is(len(handler.handled) == 60))
+        await eventually(lambda: fact(len(handler.handled) == 60))
 
     assert len(handler.calls) < 60
     assert max(map(len, handler.calls)) <= 20
@@ -254,7 +223,7 @@ async def test_at_the_stop_work_in_hand_may_finish(
     handler.gate.clear()
     async with consuming(rabbitmq, publisher, handler, concurrency=2) as (stop, task, health):
         await publish(publisher, 1, 2, 3, 4)
-        await eventually(lambda: _is(len(health._work) == 2))
+        await eventually(lambda: fact(len(health._work) == 2))
         stop.set()
         handler.gate.set()
         await task
@@ -270,7 +239,7 @@ async def test_work_that_outlives_the_grace_is_handed_back_unsettled(
     handler.gate.clear()
     async with consuming(rabbitmq, publisher, handler, grace=0.1) as (stop, task, health):
         await publish(publisher, 1)
-        await eventually(lambda: _is(health._work))
+        await eventually(lambda: fact(health._work))
         stop.set()
         await task
 
@@ -286,7 +255,7 @@ async def test_a_cancelled_consumer_leaves_its_messages_to_others(
     consumption = Consumption(InsightsReceived, handler)
     task = asyncio.create_task(consume(rabbitmq.url, "test", consumption, publisher, health, asyncio.Event()))
     await publish(publisher, 1)
-    await eventually(lambda: _is(health._work))
+    await eventually(lambda: fact(health._work))
 
     task.cancel()
     await asyncio.wait([task])
@@ -301,14 +270,14 @@ async def test_a_subscription_that_the_broker_ends_is_made_again(
 ) -> None:
     handler = Handler()
     async with consuming(rabbitmq, publisher, handler) as (_, _, health):
-        await eventually(lambda: _is(not health.unready()))
+        await eventually(lambda: fact(not health.unready()))
         async with await aio_pika.connect(rabbitmq.url) as connection:
             await (await connection.channel()).queue_delete(QUEUE)
-        await eventually(lambda: _is(health.unready()))
-        await eventually(lambda: _is(not health.unready()))
+        await eventually(lambda: fact(health.unready()))
+        await eventually(lambda: fact(not health.unready()))
 
         await publish(publisher, 1)
-        await eventually(lambda: _is(handler.handled == [b"1"]))
+        await eventually(lambda: fact(handler.handled == [b"1"]))
 
 
 async def test_a_broker_that_is_killed_is_found_again_by_both(eventually: Any) -> None:
@@ -318,13 +287,13 @@ async def test_a_broker_that_is_killed_is_found_again_by_both(eventually: Any) -
     try:
         async with open_publisher(server.url, "test") as publisher, consuming(server, publisher, handler):
             await publish_at_last(publisher, 1)
-            await eventually(lambda: _is(handler.handled))
+            await eventually(lambda: fact(handler.handled))
 
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
 
             await publish_at_last(publisher, 2)
-            await eventually(lambda: _is(b"2" in handler.handled))
+            await eventually(lambda: fact(b"2" in handler.handled))
     finally:
         await asyncio.to_thread(server.stop)
 
@@ -341,11 +310,11 @@ async def test_an_alarm_blocks_the_publisher_and_not_the_consumer(
             with pytest.raises(NotConfirmed):
                 await publisher.publish(QUEUE, event(4).to_wire(), timeout=1)
             handler.gate.set()
-            await eventually(lambda: _is(len(handler.handled) == 3))
+            await eventually(lambda: fact(len(handler.handled) == 3))
         finally:
             await asyncio.to_thread(rabbitmq.ctl, "set_vm_memory_high_watermark", "absolute", "1GB")
 
-        await eventually(lambda: _is(b"4" in handler.handled))  # it was on its way all the time
+        await eventually(lambda: fact(b"4" in handler.handled))  # it was on its way all the time
         await publish(publisher, 5)
 
 

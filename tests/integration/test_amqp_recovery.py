@@ -1,11 +1,9 @@
 """The consume loop when nearly everything fails, and after what breaks its subscription and not the broker."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,30 +14,14 @@ from common.amqp import connection, consumer, pace
 from common.amqp.consumer import Consumption, consume
 from common.amqp.dead_letters import dead_letter
 from common.amqp.pace import LAST, Pace
-from common.amqp.publisher import NotConfirmed, Publisher
+from common.amqp.publisher import Publisher
 from common.amqp.subscription import Subscription
 from common.messages import InsightsReceived
 from common.telemetry.health import Health, Work
 from private_servers.rabbitmq import RabbitMQ
-
-QUEUE = InsightsReceived.QUEUE
-DEAD = f"{QUEUE}.dead"
+from tests.integration.test_amqp_support import DEAD, QUEUE, fact, publish, publish_at_last, waits
 
 Takes = Callable[[str], Awaitable[list[AbstractIncomingMessage]]]
-
-
-async def publish(publisher: Publisher, *numbers: int) -> None:
-    for number in numbers:
-        event = InsightsReceived(str(number).encode(), "4711", datetime(2026, 3, 1, tzinfo=UTC))
-        await publisher.publish(QUEUE, event.to_wire())
-
-
-async def publish_at_last(publisher: Publisher, number: int) -> None:
-    """As every sender must that may lose its connection at any time."""
-    while True:
-        await publisher.wait_connected()
-        with contextlib.suppress(NotConfirmed):
-            return await publish(publisher, number)
 
 
 class DatabaseAwayError(Exception):
@@ -100,7 +82,7 @@ async def test_when_all_fails_the_loop_pauses_after_twenty_and_says_so_once(
     with capture_logs() as lines:
         async with consuming(rabbitmq, publisher, handler, concurrency=2) as health:
             await publish(publisher, *range(40))
-            await eventually(lambda: _is(handler.failed == LAST + 1))  # the other worker was at its next already
+            await eventually(lambda: fact(handler.failed == LAST + 1))  # the other worker was at its next already
             assert health.live()
 
     told = [line for line in lines if line["event"] == "consumer_slowed_down"]
@@ -117,25 +99,16 @@ async def test_one_success_ends_every_pause(
     async with consuming(rabbitmq, publisher, handler, concurrency=2) as health:
         # Given one worker that has long work in hand, while all others' work fails
         await publish(publisher, 0)
-        await eventually(lambda: _is(health._work))
+        await eventually(lambda: fact(health._work))
         handler.broken = True
         await publish(publisher, *range(1, 40))
-        await eventually(lambda: _is(handler.failed == LAST))
+        await eventually(lambda: fact(handler.failed == LAST))
 
         handler.broken = False
         handler.gate.set()
-        await eventually(lambda: _is(len(handler.handled) == 40 - LAST))
+        await eventually(lambda: fact(len(handler.handled) == 40 - LAST))
 
     assert len(await taken(DEAD)) == LAST
-
-
-async def _is(fact: object) -> object:
-    return fact
-
-
-async def _waits(publisher: Publisher, count: int) -> bool:
-    """Whether so many messages wait in the queue for somebody to take them."""
-    return await publisher.waiting(QUEUE) == count
 
 
 async def test_pauses_grow_and_begin_anew_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +161,10 @@ async def test_a_channel_that_the_broker_closes_is_opened_again(
     with capture_logs() as lines, acknowledging_within(rabbitmq, 3_000):
         async with consuming(rabbitmq, publisher, handler):
             await publish(publisher, 1)
-            await eventually(lambda: _is(any(line["event"] == "broker_lost" for line in lines)))
+            await eventually(lambda: fact(any(line["event"] == "broker_lost" for line in lines)))
             handler.gate.set()
             await publish(publisher, 2)
-            await eventually(lambda: _is({1, 2} <= set(handler.handled) and handler.handled.count(1) > 1))
+            await eventually(lambda: fact({1, 2} <= set(handler.handled) and handler.handled.count(1) > 1))
 
     assert handler.handled.count(1) >= 2  # its first acknowledgement came too late
     assert await taken(QUEUE) == []
@@ -207,13 +180,13 @@ async def test_a_frozen_broker_is_left_and_found_again_after_the_thaw(
     handler.gate.set()
     async with consuming(rabbitmq, publisher, handler) as health:
         await publish(publisher, 1)
-        await eventually(lambda: _is(handler.handled))
+        await eventually(lambda: fact(handler.handled))
         rabbitmq.pause()
-        await eventually(lambda: _is(health.unready()))
+        await eventually(lambda: fact(health.unready()))
         rabbitmq.resume()
-        await eventually(lambda: _is(not health.unready()))
+        await eventually(lambda: fact(not health.unready()))
         await publish_at_last(publisher, 2)  # with such heartbeats a pause of this process loses the connection, too.
-        await eventually(lambda: _is(2 in handler.handled))
+        await eventually(lambda: fact(2 in handler.handled))
 
 
 async def test_what_lost_connections_had_delivered_does_not_add_up(
@@ -232,16 +205,16 @@ async def test_what_lost_connections_had_delivered_does_not_add_up(
     await publish(publisher, *range(20))
     with capture_logs() as lines:
         async with consuming(rabbitmq, publisher, handler, batch=5) as health:
-            await eventually(lambda: _is(_connects(lines) == 1 and health._work))
+            await eventually(lambda: fact(_connects(lines) == 1 and health._work))
             for _ in range(3):
                 before = _connects(lines)
                 await asyncio.to_thread(rabbitmq.ctl, "close_all_connections", "for a test")
                 await eventually(
-                    lambda before=before: _is(_connects(lines) > before and made[0].deliveries.qsize() >= 5)
+                    lambda before=before: fact(_connects(lines) > before and made[0].deliveries.qsize() >= 5)
                 )
             assert made[0].deliveries.qsize() == 5
             handler.away = False
-            await eventually(lambda: _is(set(handler.handled) == set(range(20))))
+            await eventually(lambda: fact(set(handler.handled) == set(range(20))))
 
 
 def _connects(lines: Sequence[Any]) -> int:
@@ -254,13 +227,13 @@ async def test_no_more_is_taken_than_can_be_handled(
     await publish(publisher, *range(20))
     handler = Handler()
     async with consuming(rabbitmq, publisher, handler, concurrency=2, batch=3) as health:
-        await eventually(lambda: _is(len(health._work) == 2))
-        await eventually(lambda: _waits(publisher, 20 - 2 * 3))  # what was taken first came before the rest of it.
+        await eventually(lambda: fact(len(health._work) == 2))
+        await eventually(lambda: waits(publisher, 20 - 2 * 3))  # what was taken first came before the rest of it.
 
         assert len(await taken(QUEUE)) == 20 - 2 * 3
 
         handler.gate.set()
-        await eventually(lambda: _is(len(handler.handled) == 2 * 3))
+        await eventually(lambda: fact(len(handler.handled) == 2 * 3))
 
 
 async def test_a_handler_that_hangs_makes_liveness_fail_until_it_moves(
@@ -270,10 +243,10 @@ async def test_a_handler_that_hangs_makes_liveness_fail_until_it_moves(
     async with consuming(rabbitmq, publisher, handler, stalled_after=0.1) as health:
         assert health.live()
         await publish(publisher, 1)
-        await eventually(lambda: _is(not health.live()))
+        await eventually(lambda: fact(not health.live()))
 
         handler.gate.set()
-        await eventually(lambda: _is(handler.handled == [1] and health.live()))
+        await eventually(lambda: fact(handler.handled == [1] and health.live()))
 
 
 async def test_a_handler_that_waits_for_what_is_away_never_makes_liveness_fail(
@@ -293,7 +266,7 @@ async def test_a_handler_that_waits_for_what_is_away_never_makes_liveness_fail(
             await eventually(waited_long)
             handler.away = False
             handler.gate.set()
-            await eventually(lambda: _is(handler.handled))
+            await eventually(lambda: fact(handler.handled))
 
     assert all(lives)
 
@@ -306,11 +279,11 @@ async def test_a_dead_letter_that_waits_for_the_broker_never_makes_liveness_fail
     with capture_logs() as lines:
         async with consuming(rabbitmq, publisher, handler, stalled_after=1.0) as health:
             await publish(publisher, 1)
-            await eventually(lambda: _is(_told(lines, "handling_waited")))
+            await eventually(lambda: fact(_told(lines, "handling_waited")))
             await asyncio.to_thread(rabbitmq.shut_down)
-            await eventually(lambda: _is(not publisher.connected))
+            await eventually(lambda: fact(not publisher.connected))
             handler.away, handler.broken = False, True
-            await eventually(lambda: _is(handler.failed))
+            await eventually(lambda: fact(handler.failed))
             starting = asyncio.create_task(asyncio.to_thread(rabbitmq.start))
 
             async def buried() -> bool:
@@ -335,11 +308,10 @@ async def test_a_dead_letter_that_waits_for_its_confirm_is_no_stall(
         await dead_letter(*letter)
 
     monkeypatch.setattr(consumer, "dead_letter", confirmed_late)
-    async with consuming(rabbitmq, publisher, Handler(broken=True), stalled_after=0.1) as health:
+    async with consuming(rabbitmq, publisher, Handler(broken=True), stalled_after=0.0) as health:
         await publish(publisher, 1)
         await asked.wait()
-        await asyncio.sleep(0.3)  # longer than what counts as a stall
-        assert health.live()
+        assert health.live(), "whatever does not wait is stalled at once here"
         confirmed.set()
 
     assert {message.body for message in await taken(DEAD)} == {b"1"}
