@@ -97,9 +97,9 @@ class Speed:
             return [line for line in events_of(downloader.log) if line.get("event") == "download_stored"]
 
         wait_for(lambda: len(stored()) >= load.count, within=WITHIN, what=f"{load} are stored")
-        ends = [datetime.fromisoformat(line["timestamp"]).timestamp() for line in stored()]
-        begin = min(end - line["seconds"] for end, line in zip(ends, stored(), strict=True))
-        run = Run(max(ends) - begin, cpu_seconds(downloader.pid) - before, peak_mb(downloader.pid))
+        attempts = [(datetime.fromisoformat(line["timestamp"]).timestamp(), line["seconds"]) for line in stored()]
+        begin, end = min(end - seconds for end, seconds in attempts), max(end for end, _ in attempts)
+        run = Run(end - begin, cpu_seconds(downloader.pid) - before, peak_mb(downloader.pid))
         for name in ("poller", "downloader"):
             self.pipeline.kill(name)
         return run
