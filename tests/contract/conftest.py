@@ -16,7 +16,7 @@ from common.storage.s3 import S3Storage
 from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
 from private_servers.swift import SwiftS3
 from tests.contract.certificate import make_certificate
-from tests.contract.storage_servers import BUCKET, Opener, open_on
+from tests.contract.storage_servers import BUCKET, Opener, no_socket_left, open_on
 
 #: The fixtures below that are S3 servers.
 SERVERS = ["rclone", "rclone_tls", "moto", "swift", "supabase_like"]
@@ -92,8 +92,15 @@ def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def opened() -> AsyncIterator[Opened]:
-    async with AsyncExitStack() as stack:
+    async with no_socket_left(), AsyncExitStack() as stack:
         yield Opened(stack)
+
+
+@pytest_asyncio.fixture
+async def own_clients() -> AsyncIterator[None]:
+    """For tests with clients of their own, that end with the test."""
+    async with no_socket_left():
+        yield
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["folder", *SERVERS])

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Unpack
 
 from common.storage.interface import Storage
@@ -16,6 +18,9 @@ BUCKET = "contract"
 
 MIB = 1024 * 1024
 PART = 5 * MIB
+
+#: Seconds until a connection is gone that both sides have given up, on a machine that has much else to do.
+GOODBYE_SECONDS = 30.0
 
 #: Opens one and the same empty place as often as asked, as several processes do.
 Opener = Callable[[], AbstractAsyncContextManager[Storage]]
@@ -30,6 +35,30 @@ def open_on(server: S3Server, url: str, **options: Unpack[S3Options]) -> Abstrac
     }
     merged: S3Options = {**usual, **options}
     return open_storage(url, **merged)
+
+
+@asynccontextmanager
+async def no_socket_left() -> AsyncIterator[None]:
+    """At its end, wait until this process has no socket that it did not have at the begin.
+
+    A connection over TLS is closed when the server has said goodbye as well, and a client that is closed does not wait
+    for that. If its loop is closed before, the socket is left to the garbage collector, whose warning fails a later
+    test.
+    """
+    before = _sockets()
+    yield
+    deadline = time.monotonic() + GOODBYE_SECONDS
+    while left := _sockets() - before:
+        assert time.monotonic() < deadline, f"{len(left)} sockets are open that were not before"
+        await asyncio.sleep(0.01)
+
+
+def _sockets() -> set[str]:
+    names: set[str] = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the folder itself.
+            names.add(str(descriptor.readlink()))
+    return {name for name in names if name.startswith("socket:")}
 
 
 def content(size: int) -> bytes:

@@ -13,6 +13,8 @@ from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
 from private_servers.supabase_like import LARGEST_OBJECT
 from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, Noted, chunks, content, open_on
 
+pytestmark = pytest.mark.usefixtures("own_clients")
+
 #: One sentence: no line break, one full stop at its end (a colon or a comma may stand inside).
 SENTENCE = re.compile(r"The storage s3://\S+ at 127\.0\.0\.1:\d+ [^\n]+[^.]\.")
 

@@ -14,7 +14,7 @@ from tests.contract.storage_servers import BUCKET, PART
 
 
 @pytest.fixture
-async def client(supabase_like: SupabaseLikeS3) -> AsyncIterator[Any]:
+async def client(supabase_like: SupabaseLikeS3, own_clients: None) -> AsyncIterator[Any]:  # noqa: ARG001 - watched
     """As plain as any other tool's."""
     session = aioboto3.Session(supabase_like.access_key, supabase_like.secret_key, region_name=supabase_like.region)
     config = AioConfig(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
