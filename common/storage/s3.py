@@ -19,6 +19,7 @@ from common.storage.multipart import put_in_parts
 from common.storage.object_names import check_name
 from common.storage.parts import Parts
 from common.storage.s3_check import check_s3
+from common.storage.s3_connections import S3Connections
 from common.storage.s3_options import S3Options
 from common.storage.s3_requests import NotThereError, RefusedError, s3_request
 from common.storage.s3_upload import PART_BYTES, S3Upload
@@ -187,6 +188,7 @@ async def open_s3(*, bucket: str, prefix: str, options: S3Options) -> AsyncItera
         connect_timeout=CONNECT_SECONDS,
         read_timeout=ANSWER_SECONDS,
         max_pool_connections=CONNECTIONS,
+        http_session_cls=S3Connections,
     )
     session = aioboto3.Session(options.get("access_key"), options.get("secret_key"), region_name=options.get("region"))
     server = f" at {_host(endpoint_url)}" if endpoint_url else ""

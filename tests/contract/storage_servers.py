@@ -45,15 +45,21 @@ async def no_socket_left() -> AsyncIterator[None]:
     for that. If its loop is closed before, the socket is left to the garbage collector, whose warning fails a later
     test.
     """
-    before = _sockets()
+    before = sockets()
     yield
+    await until_closed(before)
+
+
+async def until_closed(before: set[str], *, but: int = 0) -> None:
+    """Wait until this process has only so many sockets that it did not have before."""
     deadline = time.monotonic() + GOODBYE_SECONDS
-    while left := _sockets() - before:
+    while len(left := sockets() - before) > but:
         assert time.monotonic() < deadline, f"{len(left)} sockets are open that were not before"
         await asyncio.sleep(0.01)
 
 
-def _sockets() -> set[str]:
+def sockets() -> set[str]:
+    """Those of this process, by names that no two have."""
     names: set[str] = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # that of the folder itself.

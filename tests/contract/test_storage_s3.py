@@ -2,16 +2,29 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
+from common.storage import s3_connections, s3_requests
 from common.storage.interface import ObjectTooLarge, StorageError
 from common.storage.s3 import S3Storage
 from common.storage.s3_options import S3Options
 from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
 from private_servers.supabase_like import LARGEST_OBJECT
-from tests.contract.storage_servers import BUCKET, MIB, PART, Gate, Noted, chunks, content, open_on
+from tests.contract.storage_servers import (
+    BUCKET,
+    MIB,
+    PART,
+    Gate,
+    Noted,
+    chunks,
+    content,
+    open_on,
+    sockets,
+    until_closed,
+)
 
 pytestmark = pytest.mark.usefixtures("own_clients")
 
@@ -180,6 +193,40 @@ async def test_a_server_that_goes_away_mid_stream_is_told_of_and_the_open_upload
                 await putting
 
     assert told.value.__notes__ == ["The multipart upload could not be aborted and may still be open."]
+
+
+async def test_a_server_that_takes_nothing_any_more_does_not_keep_the_connection(
+    rclone: RcloneS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a server that asks for a body and then stands still
+    monkeypatch.setattr(s3_requests, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(s3_connections, "UNTAKEN_SECONDS", 1.0)
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        before = sockets()
+
+        async def stand_still() -> socket.socket:
+            taken, _ = await loop.sock_accept(server)
+            taken.setblocking(False)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += await loop.sock_recv(taken, 1024)
+            await loop.sock_sendall(taken, b"HTTP/1.1 100 Continue\r\n\r\n")
+            asked.set()
+            return taken
+
+        standing = asyncio.create_task(stand_still())
+        nowhere = f"http://127.0.0.1:{server.getsockname()[1]}"
+        async with open_on(rclone, f"s3://{BUCKET}", endpoint_url=nowhere) as storage:
+            # When an object is put that is more than what the two kernels hold
+            with pytest.raises(StorageError, match="could not be reached"):
+                await storage.put("x", chunks(bytes(PART)), content_type="audio/mpeg")
+            assert asked.is_set()
+
+            # Then only the server's end of the connection is left
+            with await standing:
+                await until_closed(before, but=1)
 
 
 async def test_uploads_of_another_prefix_are_not_listed(s3_server: S3Server) -> None:
