@@ -1,15 +1,15 @@
 """Replay: what the journal holds → the rows, as if it all arrived again. Changes nothing that is as it should be."""
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import asyncpg
-import structlog
 
 from common.clock import Clock
+from common.database.insight_events import Entry
 from common.database.pool import Connection, DatabaseAway, Pool
 from common.database.recordings import Said, merge_sayings
 from common.database.statements import statements
@@ -50,8 +50,12 @@ async def count(pool: Pool, selection: Selection) -> int:
     return found
 
 
-async def replay(pool: Pool, clock: Clock, selection: Selection) -> AsyncGenerator[Replayed, None]:
+async def replay(
+    pool: Pool, clock: Clock, selection: Selection, not_applied: Callable[[str], None]
+) -> AsyncGenerator[Replayed, None]:
     """Merge the events of the journal again, the oldest first, and tell of each page.
+
+    `not_applied` gets each event that was not, by the key of its row in the journal, and why; nothing of what it says.
 
     May run twice, beside the services, and again after it was broken off. What could not be understood when it came,
     and is now, says so in the journal from then on. Tombstones stay. Raises `DatabaseAway`.
@@ -63,7 +67,7 @@ async def replay(pool: Pool, clock: Clock, selection: Selection) -> AsyncGenerat
         if not rows:
             return
         events = [_understood(row, selection.domain) for row in rows]
-        yield await _apply_page(pool, clock, [event for event in events if event is not None])
+        yield await _apply_page(pool, clock, [event for event in events if event is not None], not_applied)
         after = rows[-1]["received_at"], rows[-1]["digest"]
 
 
@@ -73,15 +77,19 @@ def _understood(row: asyncpg.Record, domain: str | None) -> Understood | None:
     return event if domain in {None, event.entry.domain} else None
 
 
-async def _apply_page(pool: Pool, clock: Clock, events: Sequence[Understood]) -> Replayed:
+async def _apply_page(
+    pool: Pool, clock: Clock, events: Sequence[Understood], not_applied: Callable[[str], None]
+) -> Replayed:
     try:
         changed, failed = await _apply(pool, clock, events), 0
     except DatabaseAway:
         raise
     except asyncpg.PostgresError:
-        changed, failed = await _apply_singly(pool, clock, events)
-    silent = sum(event.insights is None for event in events)
-    return Replayed(len(events), changed, silent + failed)
+        changed, failed = await _apply_singly(pool, clock, events, not_applied)
+    silent = [event.entry for event in events if event.insights is None]
+    for entry in silent:
+        not_applied(_named(entry, entry.error))
+    return Replayed(len(events), changed, len(silent) + failed)
 
 
 async def _apply(pool: Pool, clock: Clock, events: Sequence[Understood]) -> int:
@@ -114,7 +122,9 @@ async def _note(connection: Connection, events: Sequence[Understood], now: datet
     )
 
 
-async def _apply_singly(pool: Pool, clock: Clock, events: Sequence[Understood]) -> tuple[int, int]:
+async def _apply_singly(
+    pool: Pool, clock: Clock, events: Sequence[Understood], not_applied: Callable[[str], None]
+) -> tuple[int, int]:
     """One that Postgres refuses never stops the others: rows that changed, and events that were refused."""
     changed = failed = 0
     for event in events:
@@ -122,5 +132,9 @@ async def _apply_singly(pool: Pool, clock: Clock, events: Sequence[Understood]) 
             changed += await _apply(pool, clock, [event])
         except asyncpg.PostgresError as error:
             failed += 1
-            structlog.get_logger().warning("event_not_applied", error=type(error).__name__)
+            not_applied(_named(event.entry, f"Postgres refused it: {type(error).__name__}"))
     return changed, failed
+
+
+def _named(entry: Entry, why: str | None) -> str:
+    return f"{entry.received_at.isoformat()} \\x{entry.digest.hex()}: {why}"

@@ -114,10 +114,8 @@ async def rebuilt(pool: Pool, storage: FileStorage, clock: SetClock, *unread: st
 
 
 async def replayed(pool: Pool, clock: SetClock, domain: str | None = None) -> Replayed:
-    total = Replayed()
-    async for page in replay(pool, clock, Selection(MORNING, NEXT_DAY, domain)):
-        total += page
-    return total
+    pages = replay(pool, clock, Selection(MORNING, NEXT_DAY, domain), lambda _: None)
+    return sum([page async for page in pages], Replayed())
 
 
 async def test_a_closed_day_is_written_once_and_a_late_event_makes_a_further_piece(

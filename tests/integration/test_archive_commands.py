@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,42 @@ async def test_replay_says_what_it_would_do_and_then_what_it_did(pool: Pool, com
 
     assert (status, out) == (0, "1 events replayed, 1 rows changed, 0 not applied\n")
     assert await pool.fetchval("SELECT insights_state FROM recordings WHERE source_record_id = '5501'") == "present"
+
+
+async def test_replay_names_what_it_could_not_apply_and_says_nothing_of_what_it_holds(
+    pool: Pool, command: Command
+) -> None:
+    broken, pointless = b'{"body": {"title": "Somebody', b'{"event": "/other", "body": {"title": "Somebody"}}'
+    refused = insights_event("5501", {}, title="Somebody")
+    for seconds, raw in enumerate((broken, pointless, refused)):
+        event = InsightsReceived(raw, ACCOUNT, AT + timedelta(seconds=seconds))
+        await handle(pool, SystemClock(), [event], Work())
+    await pool.execute("DELETE FROM recordings")
+    await pool.execute("ALTER TABLE recordings ADD CONSTRAINT refuse CHECK (title <> 'Somebody')")
+
+    status, out, err = await command("replay", *THAT_DAY)
+
+    assert (status, out) == (0, "3 events replayed, 0 rows changed, 3 not applied\n")
+    keys = await pool.fetch("SELECT received_at, digest FROM insight_events ORDER BY received_at")
+    first, second, third = [f"{row['received_at'].isoformat()} \\x{row['digest'].hex()}" for row in keys]
+    assert sorted(err.splitlines()[1:]) == [  # below the progress
+        f"{first}: not read: it is not JSON",
+        f"{second}: not understood: it is not an event about insights",
+        f"{third}: Postgres refused it: CheckViolationError",
+    ]
+
+
+async def test_replay_names_a_hundred_that_it_could_not_apply_and_counts_the_others(
+    pool: Pool, command: Command
+) -> None:
+    events = [InsightsReceived(b"%d" % number, ACCOUNT, AT) for number in range(102)]
+    await handle(pool, SystemClock(), events, Work())
+
+    _, _, err = await command("replay", *THAT_DAY)
+
+    _progress, *told, rest = err.splitlines()
+    assert len(set(told)) == 100
+    assert rest == "2 more could not be applied: a shorter span names them"
 
 
 @pytest.mark.parametrize(
