@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from common.ringcentral.errors import Forbidden
+from common.telemetry.metrics import SUBSCRIPTION_EXPIRES
 from services.poller.guard_duty import Duty
 from services.poller.guard_judge import Judged, judge
 from services.poller.guard_making import adopt, forget, make, recorded, remove
@@ -24,6 +25,8 @@ async def guard(duty: Duty) -> None:
     ours = [await judge(duty, row) for row in await recorded(duty)]
     good = next((one for one in ours if one.good), None)
     if good is not None:
+        # By its row: what this pass makes or renews, the next one tells.
+        SUBSCRIPTION_EXPIRES.set(good.ends_at.timestamp())
         await _tell(duty, good.subscription_id, disabled=good.fault is not None, since=good.live_until)
     else:
         if ours and all(one.fault for one in ours):

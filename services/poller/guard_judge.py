@@ -13,7 +13,6 @@ from common.database.statements import statements
 from common.ringcentral import subscription as subscriptions
 from common.ringcentral.errors import Forbidden, Missing, Rejected
 from common.ringcentral.subscription import Subscription
-from common.telemetry.metrics import SUBSCRIPTION_EXPIRES
 from services.poller.guard_duty import Duty
 from services.poller.guard_making import LIFETIME, record
 
@@ -62,7 +61,6 @@ async def judge(duty: Duty, row: asyncpg.Record) -> Judged:
     fault = _fault(row, credential, found)
     fits = found is not None and _fits(duty, row, found)
     if found is not None and credential is not None and fits and fault is None:
-        SUBSCRIPTION_EXPIRES.set(row["expires_at"].timestamp())
         fault = await _keep_up(duty, row, credential, found)
     if fault is not None:
         log = structlog.get_logger().bind(subscription_id=row["subscription_id"])

@@ -17,7 +17,6 @@ from common.database.statements import statements
 from common.ringcentral import subscription as subscriptions
 from common.ringcentral.errors import Forbidden, Missing, RingCentralError, SourceFailed
 from common.ringcentral.subscription import Subscription
-from common.telemetry.metrics import SUBSCRIPTION_EXPIRES
 from services.poller.guard_duty import Duty
 from services.poller.guard_mending import PERMISSION, mending_of
 
@@ -104,7 +103,6 @@ async def record(duty: Duty, found: Subscription, credential: str, intent: async
     async with duty.pool.transaction() as connection:
         await duty.leadership.prove(connection)
         await connection.execute(statements("subscriptions")["record"], *values)
-    SUBSCRIPTION_EXPIRES.set(expires_at.timestamp())
     log = structlog.get_logger()
     log.info("subscription_recorded", subscription_id=found.subscription_id, seconds=found.expires_in)
 
