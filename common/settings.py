@@ -155,6 +155,7 @@ class StorageSettings(Settings):
 
     storage_url: Annotated[str, _url_of("s3", "file")] = Field(description="s3://bucket/prefix or file:///folder")
     aws_endpoint_url_s3: HttpUrl | None = Field(None, description="the S3 server, when it is not Amazon's")
+    aws_ca_bundle: str | None = Field(None, description="the file of the authority of the S3 server's certificate")
     aws_region: str = Field("us-east-1", description="the region of the bucket")
     aws_access_key_id: SecretStr | None = Field(None, description="the S3 access key")
     aws_secret_access_key: SecretStr | None = Field(None, description="the S3 secret key")

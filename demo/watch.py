@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from common.database.pool import DatabaseAway, Pool, open_pool
 from common.settings import DatabaseSettings, HttpUrl, Seconds, SettingsError, StorageSettings, read_settings
+from common.storage.from_settings import storage_of
 from common.storage.interface import Storage
-from common.storage.open import open_storage
 from demo.check import Verdict, check
 from demo.summary import show_summary
 
@@ -47,18 +47,10 @@ async def watch(settings: WatchSettings, console: Console, *, at_least: int = 1)
 
     A company of fewer than `at_least` recordings is a fault.
     """
-    keys = (settings.aws_access_key_id, settings.aws_secret_access_key)
-    access_key, secret_key = (key.get_secret_value() if key else None for key in keys)
     async with (
         httpx.AsyncClient(base_url=settings.rc_server_url, timeout=60) as simulator,
         open_pool(settings.database_url.get_secret_value(), "demo", size=2) as pool,
-        open_storage(
-            settings.storage_url,
-            endpoint_url=settings.aws_endpoint_url_s3,
-            region=settings.aws_region,
-            access_key=access_key,
-            secret_key=secret_key,
-        ) as storage,
+        storage_of(settings) as storage,
     ):
         started = time.monotonic()
         verdict = await _until_done(settings, simulator, pool, storage, console, at_least)

@@ -25,6 +25,7 @@ def storage_of(settings: StorageSettings) -> AbstractAsyncContextManager[Storage
     return open_storage(
         settings.storage_url,
         endpoint_url=settings.aws_endpoint_url_s3,
+        ca_bundle=settings.aws_ca_bundle,
         region=settings.aws_region,
         access_key=access_key.get_secret_value() if access_key else None,
         secret_key=secret_key.get_secret_value() if secret_key else None,

@@ -6,6 +6,7 @@ Storage and others ignore or refuse them.
 """
 
 import contextlib
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -193,14 +194,31 @@ async def open_s3(*, bucket: str, prefix: str, options: S3Options) -> AsyncItera
     session = aioboto3.Session(options.get("access_key"), options.get("secret_key"), region_name=options.get("region"))
     server = f" at {_host(endpoint_url)}" if endpoint_url else ""
     place = f"The storage s3://{bucket}{server}"
+    verify = _authorities(options.get("ca_bundle"), place)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(session.client("s3", endpoint_url=endpoint_url, config=config))
+            client = await stack.enter_async_context(
+                session.client("s3", endpoint_url=endpoint_url, verify=verify, config=config)
+            )
         except (BotoCoreError, ValueError) as error:
             raise StorageError(
                 f"{place} cannot be used as it is set up ({type(error).__name__}): check the AWS_ settings."
             ) from None
         yield S3Storage(client, bucket=bucket, prefix=prefix, place=place, headers=_headers(options))
+
+
+def _authorities(file: str | None, place: str) -> str | bool:
+    """What vouches for the server; named in any case, because the library takes an empty AWS_CA_BUNDLE for: nothing."""
+    if not file:
+        return True
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # an SSLError is one, too
+        raise StorageError(
+            f"{place} cannot be used as it is set up: AWS_CA_BUNDLE names no file of certificates that can be read "
+            f"({type(error).__name__})."
+        ) from None
+    return file
 
 
 def _headers(options: S3Options) -> dict[str, str]:

@@ -7,6 +7,8 @@ class S3Options(TypedDict, total=False):
     """Without keys, the usual places are looked at; a header that is not named is not sent."""
 
     endpoint_url: str | None
+    #: The file of the authority of the server's certificate; without it, those that everybody trusts.
+    ca_bundle: str | None
     region: str | None
     access_key: str | None
     secret_key: str | None

@@ -1,6 +1,7 @@
 """What the storage tests share: how a place is opened, and sources that behave or do not."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -29,6 +30,7 @@ Opener = Callable[[], AbstractAsyncContextManager[Storage]]
 def open_on(server: S3Server, url: str, **options: Unpack[S3Options]) -> AbstractAsyncContextManager[Storage]:
     usual: S3Options = {
         "endpoint_url": server.endpoint_url,
+        "ca_bundle": os.environ.get("AWS_CA_BUNDLE"),
         "region": server.region,
         "access_key": server.access_key,
         "secret_key": server.secret_key,

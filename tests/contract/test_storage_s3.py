@@ -113,14 +113,6 @@ async def test_the_check_tells_of_checksums_that_the_server_does_not_take(rclone
     assert SENTENCE.fullmatch(str(told.value))
 
 
-async def test_a_certificate_that_is_not_trusted_is_told_of(rclone_tls: RcloneS3) -> None:
-    async with open_on(rclone_tls, f"s3://{BUCKET}") as storage:
-        with pytest.raises(StorageError, match=r"certificate.*AWS_CA_BUNDLE") as told:
-            await storage.check()
-
-    assert SENTENCE.fullmatch(str(told.value))
-
-
 async def test_the_check_tells_of_a_proxy_that_takes_no_whole_part() -> None:
     with SupabaseLikeS3(largest_body=MIB) as server:
         server.create_bucket(BUCKET)
