@@ -44,6 +44,20 @@ def test_a_planted_fault_is_named(copied: Path, definitions: Definitions | None,
     assert any(fault["says"] in sentence for sentence in said), said
 
 
+def test_an_authority_of_ones_own_needs_a_setting_and_no_patch(copied: Path, definitions: Definitions | None) -> None:
+    setting = "AWS_CA_BUNDLE=/etc/s3-authority/ca.pem"
+    plant(copied, "overlays/production/kustomization.yaml", "AWS_REGION=", f"{setting}\n      - AWS_REGION=")
+
+    rendered, faults = check(copied / "overlays/production", definitions)
+
+    assert faults == []
+    [downloader] = [one for one in rendered.of("Deployment") if one["metadata"]["name"] == "downloader"]
+    pod = downloader["spec"]["template"]["spec"]
+    mounts = {one["mountPath"]: one["name"] for one in pod["containers"][0]["volumeMounts"]}
+    volumes = {one["name"]: one.get("configMap") for one in pod["volumes"]}
+    assert volumes[mounts["/etc/s3-authority"]] == {"name": "s3-authority", "optional": True}
+
+
 def test_a_custom_resource_is_held_against_its_definition(copied: Path, definitions: Definitions | None) -> None:
     if definitions is None:
         pytest.skip("KUBERNETES_DEFINITIONS names no folder")
