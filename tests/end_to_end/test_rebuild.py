@@ -5,8 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from common.database.pool import Pool, open_pool
 from demo.pipeline import SERVICES, Pipeline
 from services.downloader.journal_archive import archive_piece
 from services.downloader.sidecars import AT_ONCE, write_sidecars
+from tests.clocks import ShiftedClock
 from tests.end_to_end.facts import Rows, open_rows, storage_of, until, until_told
 
 #: Calls of every shape, hours ago: it is clear who has no licence. A minute's budget is there again after a second.
@@ -53,14 +52,6 @@ pytestmark = [
     pytest.mark.parametrize("servers", ["direct"], indirect=True),  # it takes a while, and says nothing of a pooler.
     pytest.mark.timeout(600),
 ]
-
-
-@dataclass
-class LaterClock:
-    """A day and more later than it is: the day is closed."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(days=2)
 
 
 async def ringvault(pipeline: Pipeline, *arguments: str) -> str:
@@ -105,10 +96,11 @@ async def settle(pipeline: Pipeline, rows: Rows, present: int) -> None:
 
 async def archive(pipeline: Pipeline) -> None:
     """Half a minute passes, and the day."""
+    two_days_later = ShiftedClock(2 * 86_400)
     async with open_pool(pipeline.environment["DATABASE_URL"], "test") as pool, storage_of(pipeline) as storage:
         while await write_sidecars(pool, storage) == AT_ONCE:
             pass
-        while await archive_piece(pool, storage, LaterClock()):
+        while await archive_piece(pool, storage, two_days_later):
             pass
 
 

@@ -22,7 +22,7 @@ from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions, control, orders
 from simulator.subscriptions import Subscription
-from tests.integration.test_ringcentral_client_support import MovedClock
+from tests.clocks import ShiftedClock
 from tests.integration.test_simulator_support import Receiver, listening
 
 #: Nobody calls unless told to, and time goes as fast as ours; a JWT each for two users.
@@ -37,7 +37,7 @@ class Guarded:
     simulator: Simulator
     receiver: Receiver
     pool: Pool
-    clock: MovedClock
+    clock: ShiftedClock
     duty: Duty
     handed_on: int = 0
 
@@ -112,7 +112,7 @@ class Guarded:
 @asynccontextmanager
 async def guarded(pool: Pool, **options: Any) -> AsyncIterator[Guarded]:
     """Everything that a pass of the guardian needs, before the first one."""
-    clock, lease = MovedClock(), Lease("poller")
+    clock, lease = ShiftedClock(), Lease("poller")
     fencing = await lease.hold(pool, 3600)
     assert fencing is not None
     async with (

@@ -12,19 +12,10 @@ from common.ringcentral.budget import Budget
 from common.ringcentral.client import RingCentral
 from services.poller.announce import announce
 from services.poller.leadership import Leadership
+from tests.clocks import StandingClock
 
 #: What one user has before any header has told of a budget.
 WINDOW = 100
-
-
-class MovedClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.time = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self.time
 
 
 class Account:
@@ -45,7 +36,7 @@ async def fall_due(pool: Pool, count: int, at: datetime) -> None:
 async def test_no_more_than_a_window_is_announced_however_long_nobody_downloads(
     pool: Pool, publisher: Publisher, leadership: Leadership
 ) -> None:
-    clock = MovedClock()
+    clock = StandingClock(datetime.now(UTC))
     client = cast("RingCentral", Account(pool))
     await fall_due(pool, 3 * WINDOW, clock.time)
 
@@ -61,7 +52,7 @@ async def test_no_more_than_a_window_is_announced_however_long_nobody_downloads(
 async def test_a_queue_that_was_lost_is_filled_again_when_its_announcements_are_old(
     pool: Pool, publisher: Publisher, leadership: Leadership, taken: object
 ) -> None:
-    clock = MovedClock()
+    clock = StandingClock(datetime.now(UTC))
     client = cast("RingCentral", Account(pool))
     await fall_due(pool, 5, clock.time)
     await announce(client, pool, publisher, clock, leadership)

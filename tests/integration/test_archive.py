@@ -23,6 +23,7 @@ from services.downloader.sidecars import write_sidecars
 from services.insights.handle import handle
 from services.insights.rebuild import Rebuilt, rebuild
 from services.insights.replay import Replayed, Selection, count, replay
+from tests.clocks import StandingClock
 from tests.end_to_end.sender import insights_event
 
 ACCOUNT = "700100200"
@@ -32,17 +33,9 @@ AUDIO = b"audio"
 Row = dict[str, Any]
 
 
-class SetClock:
-    def __init__(self) -> None:
-        self.time = MORNING
-
-    def now(self) -> datetime:
-        return self.time
-
-
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> StandingClock:
+    return StandingClock(MORNING)
 
 
 @pytest.fixture
@@ -60,7 +53,7 @@ async def another_pool(postgres_server: Postgres) -> AsyncIterator[Pool]:
     postgres_server.drop_database("another")
 
 
-async def receive(pool: Pool, clock: SetClock, recording_id: str, at: datetime = MORNING, **body: Any) -> None:
+async def receive(pool: Pool, clock: StandingClock, recording_id: str, at: datetime = MORNING, **body: Any) -> None:
     raw = insights_event(recording_id, {"Summary": [{"value": f"About {recording_id}."}]}, **body)
     await handle(pool, clock, [InsightsReceived(raw, ACCOUNT, at)], Work())
 
@@ -89,7 +82,7 @@ async def store(pool: Pool, storage: FileStorage, recording_id: str) -> None:
     )
 
 
-async def archive_all(pool: Pool, storage: FileStorage, clock: SetClock) -> int:
+async def archive_all(pool: Pool, storage: FileStorage, clock: StandingClock) -> int:
     """How many pieces were written."""
     pieces = 0
     while await archive_piece(pool, storage, clock):
@@ -104,7 +97,7 @@ async def rows(pool: Pool) -> list[Row]:
     return [{name: value for name, value in row.items() if name not in own} for row in found]
 
 
-async def rebuilt(pool: Pool, storage: FileStorage, clock: SetClock, *unread: str) -> Rebuilt:
+async def rebuilt(pool: Pool, storage: FileStorage, clock: StandingClock, *unread: str) -> Rebuilt:
     """What came of all objects, of which `unread` could not be read."""
     total, told = Rebuilt(), list[str]()
     async for one in rebuild(pool, storage, clock, ACCOUNT, told.append):
@@ -113,13 +106,13 @@ async def rebuilt(pool: Pool, storage: FileStorage, clock: SetClock, *unread: st
     return total
 
 
-async def replayed(pool: Pool, clock: SetClock, domain: str | None = None) -> Replayed:
+async def replayed(pool: Pool, clock: StandingClock, domain: str | None = None) -> Replayed:
     pages = replay(pool, clock, Selection(MORNING, NEXT_DAY, domain), lambda _: None)
     return sum([page async for page in pages], Replayed())
 
 
 async def test_a_closed_day_is_written_once_and_a_late_event_makes_a_further_piece(
-    pool: Pool, storage: FileStorage, clock: SetClock, tmp_path: Path
+    pool: Pool, storage: FileStorage, clock: StandingClock, tmp_path: Path
 ) -> None:
     for recording_id in ("1", "2"):
         await receive(pool, clock, recording_id)
@@ -140,7 +133,7 @@ async def test_a_closed_day_is_written_once_and_a_late_event_makes_a_further_pie
 
 
 async def test_old_days_leave_postgres_only_when_storage_has_them_and_they_can_be_listed_again(
-    pool: Pool, storage: FileStorage, clock: SetClock, tmp_path: Path
+    pool: Pool, storage: FileStorage, clock: StandingClock, tmp_path: Path
 ) -> None:
     await receive(pool, clock, "1")
     await receive(pool, clock, "p-v-1", domain="rcx")
@@ -165,7 +158,7 @@ async def test_old_days_leave_postgres_only_when_storage_has_them_and_they_can_b
 
 
 async def test_the_file_beside_a_recording_follows_its_row(
-    pool: Pool, storage: FileStorage, clock: SetClock, tmp_path: Path
+    pool: Pool, storage: FileStorage, clock: StandingClock, tmp_path: Path
 ) -> None:
     await store(pool, storage, "1")
     assert await write_sidecars(pool, storage) == 1
@@ -181,7 +174,7 @@ async def test_the_file_beside_a_recording_follows_its_row(
 
 
 async def test_storage_alone_rebuilds_the_rows(
-    pool: Pool, another_pool: Pool, storage: FileStorage, clock: SetClock
+    pool: Pool, another_pool: Pool, storage: FileStorage, clock: StandingClock
 ) -> None:
     await store(pool, storage, "1")
     await receive(pool, clock, "1")
@@ -202,7 +195,7 @@ async def test_storage_alone_rebuilds_the_rows(
 
 
 async def test_audio_that_is_gone_is_not_called_stored_and_what_is_unreadable_stops_nothing(
-    pool: Pool, another_pool: Pool, storage: FileStorage, clock: SetClock, tmp_path: Path
+    pool: Pool, another_pool: Pool, storage: FileStorage, clock: StandingClock, tmp_path: Path
 ) -> None:
     for recording_id in ("1", "2"):
         await store(pool, storage, recording_id)
@@ -217,7 +210,9 @@ async def test_audio_that_is_gone_is_not_called_stored_and_what_is_unreadable_st
     assert [row["audio_state"] for row in await rows(another_pool)] == ["pending", "stored"]
 
 
-async def test_replay_rebuilds_rows_and_changes_nothing_that_is_as_it_should_be(pool: Pool, clock: SetClock) -> None:
+async def test_replay_rebuilds_rows_and_changes_nothing_that_is_as_it_should_be(
+    pool: Pool, clock: StandingClock
+) -> None:
     for recording_id in ("1", "2"):
         await receive(pool, clock, recording_id)
     await receive(pool, clock, "p-v-1", domain="rcx")
@@ -233,7 +228,7 @@ async def test_replay_rebuilds_rows_and_changes_nothing_that_is_as_it_should_be(
     assert await rows(pool) == before
 
 
-async def test_replay_applies_what_could_not_be_applied_when_it_came(pool: Pool, clock: SetClock) -> None:
+async def test_replay_applies_what_could_not_be_applied_when_it_came(pool: Pool, clock: StandingClock) -> None:
     refuse = "ALTER TABLE recordings ADD CONSTRAINT refuse CHECK (title <> 'Refuse me')"
     await pool.execute(refuse)
     await receive(pool, clock, "1", title="Refuse me")

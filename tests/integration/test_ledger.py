@@ -23,6 +23,7 @@ from common.database.pool import Pool
 from common.process import CannotStart
 from common.telemetry.metrics import LEDGER_CALLS, LEDGER_RECORDINGS, REGISTRY
 from services.poller.ledger import choose_time_zone, silence_ledger, tell_ledger
+from tests.clocks import StandingClock
 
 #: Havana and the Azores turn their clocks back to midnight, so that it comes twice; Kathmandu is 45 minutes off.
 ZONES = ("UTC", "Europe/Berlin", "America/Havana", "Atlantic/Azores", "Asia/Kathmandu", "Pacific/Apia")
@@ -231,13 +232,6 @@ async def test_a_time_zone_that_postgres_does_not_know_stops_the_poller(pool: Po
     assert await pool.fetchval("SELECT count(*) FROM ledger_settings") == 0
 
 
-class NewYear:
-    """A clock that stands still in the first minute of 2026."""
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-
 async def test_the_metrics_tell_the_last_seven_days_of_one_account_without_an_extension(pool: Pool) -> None:
     days = [datetime(2025, 12, day, 23, tzinfo=UTC) for day in (24, 25, 26, 31)]
     failed = [Recorded("42", str(n), day, "failed", False, "", "absent", None) for n, day in enumerate(days)]
@@ -246,7 +240,7 @@ async def test_the_metrics_tell_the_last_seven_days_of_one_account_without_an_ex
     async with pool.transaction() as connection:
         await insert(connection, [*failed, other, gone], [Called("42", "1", days[-1], False)])
 
-    await tell_ledger(pool, "42", NewYear())
+    await tell_ledger(pool, "42", StandingClock(datetime(2026, 1, 1, tzinfo=UTC)))
 
     assert LEDGER_CALLS._value.get() == 1
     assert told() == {

@@ -27,21 +27,12 @@ from common.telemetry.metrics import CATCH_UP_SECONDS, FIRST_LOSS, LOSSES_EXPECT
 from services.poller.announce import announce
 from services.poller.leadership import Leadership
 from services.poller.loss_clock import READ_EVERY, LossClock, silence
+from tests.clocks import StandingClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 USUAL = [Retention("automatic", 90 * DAY, 100_000), Retention("on_demand", 90 * DAY, 200)]
-
-
-@dataclass
-class MovedClock:
-    """A clock that a test moves."""
-
-    time: datetime = NOW
-
-    def now(self) -> datetime:
-        return self.time
 
 
 class Account:
@@ -149,7 +140,8 @@ async def test_what_is_lost_soon_goes_before_live_work_and_backfill_by_what_is_l
     ]
     priorities = {row[0]: row[1] for row in await pool.fetch("SELECT source_record_id, audio_priority FROM recordings")}
     assert [priorities[name] for name in ("soon2", "live", "heal", "fill80")] == [1, 1, 2, 3]
-    assert await announce(cast("RingCentral", Account(pool)), pool, publisher, MovedClock(), leadership, spans) == 0
+    client, clock = cast("RingCentral", Account(pool)), StandingClock(NOW)
+    assert await announce(client, pool, publisher, clock, leadership, spans) == 0
 
 
 async def marked(pool: Pool, spans: Sequence[Span], limit: int = 1, now: datetime = NOW) -> list[str]:
@@ -207,7 +199,7 @@ async def test_what_is_lost_is_what_the_clock_announced_and_no_order_saves_more(
 
 
 async def test_the_leader_tells_a_loss_that_is_near_and_the_order_goes_on_between_readings(pool: Pool) -> None:
-    clock = MovedClock()
+    clock = StandingClock(NOW)
     loss_clock = LossClock(cast("RingCentral", Account(pool)), pool, clock, USUAL)
     await recorded(pool, ["r1"], [NOW - 90 * DAY + 5 * HOUR])
 
@@ -232,7 +224,7 @@ async def test_the_leader_tells_a_loss_that_is_near_and_the_order_goes_on_betwee
 
 
 async def test_the_metrics_tell_what_the_clock_shows(pool: Pool) -> None:
-    loss_clock = LossClock(cast("RingCentral", Account(pool)), pool, MovedClock(), USUAL)
+    loss_clock = LossClock(cast("RingCentral", Account(pool)), pool, StandingClock(NOW), USUAL)
     late = NOW - 90 * DAY + HOUR
     await recorded(pool, [f"r{n}" for n in range(500)], [late] * 500)
     await recorded(pool, ["lost"], [NOW - 95 * DAY])
@@ -260,7 +252,7 @@ async def test_jobs_are_published_in_that_order(
     await recorded(pool, ["soon"], [NOW - 89 * DAY], priority=Priority.BACKFILL)
     spans = [Span("automatic", NOW - 90 * DAY, NOW - 88 * DAY)]
 
-    await announce(cast("RingCentral", Account(pool)), pool, publisher, MovedClock(), leadership, spans)
+    await announce(cast("RingCentral", Account(pool)), pool, publisher, StandingClock(NOW), leadership, spans)
 
     assert callable(taken)
     jobs = [message.body for message in await taken(DownloadRecording.QUEUE)]

@@ -12,7 +12,7 @@ from demo.simulated_account import settings_for
 from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from simulator import Simulator, SimulatorOptions, company_orders, control, orders
-from tests.integration.test_ringcentral_client_support import MovedClock
+from tests.clocks import ShiftedClock
 
 #: The company's calls lie in the past, and its time goes as fast as ours.
 COMPANY = SimulatorOptions(recordings=20, span=600, history=3600, elapsed=3600, speed=1, seed=3)
@@ -28,20 +28,20 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
+def clock() -> ShiftedClock:
+    return ShiftedClock()
 
 
 @pytest.fixture
 async def poll_once(
-    simulator: Simulator, pool: Pool, leadership: Leadership, clock: MovedClock
+    simulator: Simulator, pool: Pool, leadership: Leadership, clock: ShiftedClock
 ) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     async with open_ringcentral(settings_for(simulator), pool, clock) as client:
         yield lambda: poll(client, pool, clock, leadership)
 
 
 @pytest.fixture
-def pass_time(simulator: Simulator, clock: MovedClock) -> Callable[[float], Awaitable[None]]:
+def pass_time(simulator: Simulator, clock: ShiftedClock) -> Callable[[float], Awaitable[None]]:
     """So many seconds pass, for RingCentral and for us."""
 
     async def passing(seconds: float) -> None:

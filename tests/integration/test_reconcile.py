@@ -1,7 +1,6 @@
 """The call log held against the rows: what is missing is healed, and it is noted why it had been missed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from services.poller.poll import poll
 from services.poller.readings import begin_reading, go_on, last_reading
 from services.poller.reconcile import Schedule, reconcile
 from simulator import Simulator, SimulatorOptions
+from tests.clocks import ShiftedClock
 
 #: The company's calls lie in the past, some hours back, and a minute's budget is there again after a fifth of a second.
 COMPANY = SimulatorOptions(recordings=20, span=1500, history=12000, elapsed=12000, speed=300, seed=3)
@@ -36,28 +36,18 @@ async def client(simulator: Simulator, pool: Pool) -> AsyncIterator[RingCentral]
         yield opened
 
 
-@dataclass
-class LaterClock:
-    """So much later than it is."""
-
-    later: timedelta = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.later
+@pytest.fixture
+def clock() -> ShiftedClock:
+    return ShiftedClock()
 
 
 @pytest.fixture
-def clock() -> LaterClock:
-    return LaterClock()
-
-
-@pytest.fixture
-async def reconcile_all(client: RingCentral, pool: Pool, clock: LaterClock) -> Callable[[timedelta], Awaitable[int]]:
+async def reconcile_all(client: RingCentral, pool: Pool, clock: ShiftedClock) -> Callable[[timedelta], Awaitable[int]]:
     """Do all readings that are due so long after the installation; how many windows it took."""
     assert not await reconcile(client, pool, clock, SCHEDULE)
 
     async def once(later: timedelta) -> int:
-        clock.later, windows = later, 0
+        clock.ahead, windows = later.total_seconds(), 0
         while await reconcile(client, pool, clock, SCHEDULE):
             windows += 1
         return windows

@@ -20,6 +20,7 @@ from common.telemetry.health import Work
 from services.downloader.claim import Claim, ClaimLost, take_claim
 from services.downloader.fetch import ask_for
 from services.insights.handle import handle
+from tests.clocks import StandingClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVENT = "/ai/ringsense/v1/public/accounts/42/domains/{domain}/insights"
@@ -27,23 +28,13 @@ JOB = DownloadRecording("42", "pbx", "r1")
 SHA256 = "0" * 64
 
 
-class FixedClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock(NOW)
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
-def handle_events(pool: Pool, clock: FixedClock) -> Callable[..., Any]:
+def handle_events(pool: Pool, clock: StandingClock) -> Callable[..., Any]:
     async def run(*events: InsightsReceived) -> None:
         await handle(pool, clock, events, Work())
 
@@ -160,13 +151,13 @@ async def test_a_tombstone_stays(pool: Pool) -> None:
     assert (row["audio_state"], row["insights_state"], row["title"], row["insights"]) == ("erased", "erased", None, {})
 
 
-async def claimed(pool: Pool, clock: FixedClock) -> Claim:
+async def claimed(pool: Pool, clock: StandingClock) -> Claim:
     claim = await take_claim(pool, clock, JOB, uuid.uuid4())
     assert claim is not None
     return claim
 
 
-async def test_one_of_many_claims_a_recording(pool: Pool, clock: FixedClock) -> None:
+async def test_one_of_many_claims_a_recording(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
 
     claims = await asyncio.gather(*(take_claim(pool, clock, JOB, uuid.uuid4()) for _ in range(6)))
@@ -174,7 +165,7 @@ async def test_one_of_many_claims_a_recording(pool: Pool, clock: FixedClock) -> 
     assert sum(claim is not None for claim in claims) == 1
 
 
-async def test_a_job_that_meets_a_living_claim_falls_due_when_that_would_end(pool: Pool, clock: FixedClock) -> None:
+async def test_a_job_that_meets_a_living_claim_falls_due_when_that_would_end(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
     await pool.execute("UPDATE recordings SET audio_announced_at = $1", NOW)
     await claimed(pool, clock)
@@ -189,7 +180,7 @@ async def test_a_job_that_meets_a_living_claim_falls_due_when_that_would_end(poo
     assert row["audio_attempts"] == 0
 
 
-async def test_who_lost_the_claim_can_write_nothing(pool: Pool, clock: FixedClock) -> None:
+async def test_who_lost_the_claim_can_write_nothing(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
     first = await claimed(pool, clock)
     await pool.execute("UPDATE recordings SET audio_claimed_until = clock_timestamp() - interval '1 second'")
@@ -208,7 +199,7 @@ async def test_who_lost_the_claim_can_write_nothing(pool: Pool, clock: FixedCloc
             await write
 
 
-async def test_the_objects_name_is_fixed_once(pool: Pool, clock: FixedClock) -> None:
+async def test_the_objects_name_is_fixed_once(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
     claim = await claimed(pool, clock)
 
@@ -216,7 +207,7 @@ async def test_the_objects_name_is_fixed_once(pool: Pool, clock: FixedClock) -> 
     assert await claim.fix_object("second.wav") == "first.mp3"
 
 
-async def test_a_stored_recording_is_not_due_again(pool: Pool, clock: FixedClock) -> None:
+async def test_a_stored_recording_is_not_due_again(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
     claim = await claimed(pool, clock)
     await claim.fix_object("name.mp3")
@@ -229,7 +220,7 @@ async def test_a_stored_recording_is_not_due_again(pool: Pool, clock: FixedClock
     assert (row["audio_claim"], row["audio_due_at"], row["audio_upload_id"]) == (None, None, None)
 
 
-async def test_a_failed_attempt_counts_and_is_due_later(pool: Pool, clock: FixedClock) -> None:
+async def test_a_failed_attempt_counts_and_is_due_later(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
     claim = await claimed(pool, clock)
     await claim.retry_later("why", NOW + timedelta(minutes=1), {})
@@ -264,7 +255,7 @@ async def test_announcing_takes_the_most_urgent_and_none_twice(pool: Pool) -> No
 
 @pytest.mark.parametrize("priority", [Priority.LIVE, Priority.RECONCILE, Priority.BACKFILL])
 async def test_audio_is_asked_for_with_the_priority_that_made_it_due(
-    pool: Pool, clock: FixedClock, priority: Priority
+    pool: Pool, clock: StandingClock, priority: Priority
 ) -> None:
     async with pool.transaction() as connection:
         await merge_sayings(connection, "42", [Said(("pbx", "r1"), ENTRY)], NOW, priority=priority)
@@ -275,7 +266,7 @@ async def test_audio_is_asked_for_with_the_priority_that_made_it_due(
     assert ask_for(claim.audio_content_uri, claim.priority, {}).priority == priority
 
 
-async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: FixedClock) -> None:
+async def test_what_was_erased_meanwhile_is_not_stored(pool: Pool, clock: StandingClock) -> None:
     await tell(pool, ENTRY)
     claim = await claimed(pool, clock)
     await pool.execute("UPDATE recordings SET audio_state = 'erased', insights_state = 'erased'")

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -20,16 +19,6 @@ from simulator import Simulator, SimulatorOptions, control
 NO_RECORDING = Ask("GET", "/restapi/v1.0/account/~/recording/0", Group.HEAVY, Priority.LIVE)
 #: A light request that everybody may send.
 ACCOUNT = Ask("GET", "/restapi/v1.0/account/~", Group.LIGHT)
-
-
-@dataclass
-class MovedClock:
-    """The machine's clock, and so many seconds more."""
-
-    ahead: float = 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.ahead)
 
 
 @dataclass

@@ -8,8 +8,9 @@ from structlog.testing import capture_logs
 
 from common.ringcentral.client import RingCentral
 from common.ringcentral.errors import CredentialRefused, RingCentralError, SourceFailed
+from tests.clocks import ShiftedClock
 from tests.integration.pooler import BOTH_WAYS
-from tests.integration.test_ringcentral_client_support import ACCOUNT, MovedClock, Office, simulated
+from tests.integration.test_ringcentral_client_support import ACCOUNT, Office, simulated
 
 
 async def minted(office: Office) -> int:
@@ -51,7 +52,7 @@ async def test_a_new_token_that_is_refused_as_well_is_not_minted_on_and_on(datab
 
 async def test_a_token_is_renewed_by_one_process_while_nobody_waits(database_url: str, eventually: Any) -> None:
     async with simulated(database_url, speed=1.0) as office:
-        clock = MovedClock()
+        clock = ShiftedClock()
         clients = [await office.client(clock=clock) for _ in range(6)]
         await ask_all(clients)
         await office.order("faults", {"endpoint": "oauth.token", "kind": "stall", "seconds": 5})
@@ -68,7 +69,7 @@ async def test_a_token_is_renewed_by_one_process_while_nobody_waits(database_url
 
 async def test_a_token_is_not_used_beyond_its_end(database_url: str) -> None:
     async with simulated(database_url) as office:
-        clock = MovedClock()
+        clock = ShiftedClock()
         client = await office.client(clock=clock)
         await client.json(ACCOUNT)
         clock.ahead = 3600

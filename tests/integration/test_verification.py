@@ -14,6 +14,7 @@ from common.database.pool import Pool
 from common.settings import RetentionSettings
 from common.storage.interface import Storage
 from common.storage.open import open_storage
+from tests.clocks import StandingClock
 
 ACCOUNT = "4711"
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -24,22 +25,12 @@ VALUES ($1, 'pbx', $2, $3, 'stored', $4, $5, $6, $7, $8, 3, $7, $7)"
 Row = dict[str, Any]
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class Archive:
     """Stored recordings, a storage, and what a verification makes of them."""
 
     def __init__(self, pool: Pool, storage: Storage, folder: Path) -> None:
         self.pool, self.storage, self.folder = pool, storage, folder
-        self.clock = Clock()
+        self.clock = StandingClock(NOW)
         self.looked_at: list[int] = []
 
     async def store(

@@ -14,6 +14,7 @@ import pytest
 from common.amqp.publisher import NotConfirmed
 from common.messages import Wire
 from services.webhook.spool import Spool, open_spool
+from tests.clocks import StandingClock
 
 
 @pytest.fixture(autouse=True)
@@ -32,19 +33,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 
 
-@dataclass
-class TurnedClock:
-    """A clock that a test turns."""
-
-    at: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-
 @pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
+def clock() -> StandingClock:
+    return StandingClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 
 @dataclass
@@ -96,7 +87,7 @@ class OpensSpools(Protocol):
 
 
 @pytest.fixture
-def open_one(tmp_path: Path, clock: TurnedClock) -> OpensSpools:
+def open_one(tmp_path: Path, clock: StandingClock) -> OpensSpools:
     def opened(*, limit: int = 1 << 20) -> AbstractAsyncContextManager[Spool]:
         return open_spool(tmp_path / "spool", limit, clock)
 

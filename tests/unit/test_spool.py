@@ -69,7 +69,7 @@ async def test_depth_and_age_are_metrics(spool: Spool, clock: Any) -> None:
 
     assert shown() == (0, 0)
     await put(spool, b"1")
-    clock.at += timedelta(seconds=90)
+    clock.time += timedelta(seconds=90)
     await put(spool, b"2")
     assert shown() == (2, 90)
 
