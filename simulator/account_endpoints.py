@@ -26,8 +26,9 @@ DOMAINS = {"pbx", "rcv", "rcx", "ms-teams", "nice-incontact"}
 
 
 async def issue_token(world: World, request: web.Request) -> Answer:
-    form = await _form(request)
-    app = world.tokens.authenticate_client(request.headers.get("Authorization", ""))
+    form, authorization = await _form(request), request.headers.get("Authorization", "")
+    world.tokens.note(authorization, form)
+    app = world.tokens.authenticate_client(authorization)
     return json_answer(world.tokens.grant(app, form), headers={"Cache-Control": "no-store"})
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 
 from simulator.clock import Clock
@@ -59,6 +60,8 @@ class Tokens:
         self.revoked_jwts: set[str] = set()
         self.sessions: list[Session] = []
         self.minted = 0
+        #: how often a token was asked for with a client secret and a JWT, right or wrong.
+        self.asked_with: Counter[tuple[str, str]] = Counter()
 
     def client_of(self, authorization: str) -> str | None:
         """The client id in a Basic header, right or wrong; None without one."""
@@ -70,6 +73,11 @@ class Tokens:
         if not pair or pair[0] != self._client_id or pair[1] not in self.client_secrets:
             raise OAuthRefusal("invalid_client", "OAU-153", "Invalid client")
         return pair[0]
+
+    def note(self, authorization: str, form: dict[str, str]) -> None:
+        """Remember what a token is asked for with."""
+        _, secret = _basic(authorization) or ("", "")
+        self.asked_with[secret, form.get("assertion", "")] += 1
 
     def user_of_jwt(self, assertion: str) -> User | None:
         return self._users_of_jwts.get(assertion)

@@ -6,14 +6,20 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.integration.test_ringcentral_client_support import Office, simulated
 
 ROOT = Path(__file__).parents[2]
 
-#: Waits for a line, then asks for the account over and over and tells each outcome, until its input ends.
+#: What is rotated, before and after.
+OLD, NEW = "the.old.one", "the.new.one"
+#: Asks for the account with each line of its input and tells what comes of it, until the input ends.
 ASKING = """
 import asyncio, os, sys
+import structlog
 from common.clock import SystemClock
 from common.database.pool import open_pool
 from common.ringcentral.client import open_ringcentral
@@ -24,6 +30,7 @@ from tests.integration.test_ringcentral_client_support import ACCOUNT
 class Settings(DatabaseSettings, RingCentralSettings): ...
 
 async def main():
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = read_settings(Settings, os.environ)
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -32,14 +39,12 @@ async def main():
         open_ringcentral(settings, pool, SystemClock()) as client,
     ):
         print("ready", flush=True)
-        await lines.readline()
-        while not lines.at_eof():
+        while await lines.readline():
             try:
                 await client.json(ACCOUNT)
                 print("answered", flush=True)
             except RingCentralError as error:
                 print(type(error).__name__, flush=True)
-            await asyncio.sleep(0.1)
 
 asyncio.run(main())
 """
@@ -53,19 +58,22 @@ class Asking:
         assert process.stdout is not None
         self.process, self._input, self._output = process, process.stdin, process.stdout
 
-    def begin(self) -> None:
-        self._input.write(b"begin\n")
+    async def ready(self) -> None:
+        assert await self._line() == "ready"
 
-    async def tells(self, word: str) -> None:
-        """Wait until it tells this next, whatever it tells before; it must not end."""
-        while (line := await self._output.readline()).decode().strip() != word:
-            assert line, f"the process ended before it told: {word}"
+    async def ask(self) -> str:
+        """What comes of one request; nothing when the process has ended."""
+        self._input.write(b"ask\n")
+        return await self._line()
 
     async def end(self) -> int:
         """Its exit status when it is told to end: 0, or else a request ended in a crash."""
         self._input.close()
         await self._output.read()
         return await self.process.wait()
+
+    async def _line(self) -> str:
+        return (await self._output.readline()).decode().strip()
 
 
 @asynccontextmanager
@@ -97,20 +105,19 @@ class Starting:
             )
             self.processes.append(process)
             found.append(Asking(process))
-        await asyncio.gather(*(asking.tells("ready") for asking in found))
+        await asyncio.gather(*(asking.ready() for asking in found))
         return found
 
 
-async def all_tell(processes: list[Asking], word: str) -> None:
-    await asyncio.gather(*(process.tells(word) for process in processes))
+async def ask_all(processes: list[Asking]) -> set[str]:
+    """What comes of one request of each, all at the same time."""
+    return set(await asyncio.gather(*(process.ask() for process in processes)))
 
 
 async def test_twenty_processes_that_start_at_once_mint_one_token(database_url: str) -> None:
     async with simulated(database_url) as office, starting(office) as start:
         processes = await start(20)
-        for process in processes:
-            process.begin()
-        await all_tell(processes, "answered")
+        assert await ask_all(processes) == {"answered"}
         ended = await asyncio.gather(*(process.end() for process in processes))
 
         assert ended == [0] * 20
@@ -118,28 +125,51 @@ async def test_twenty_processes_that_start_at_once_mint_one_token(database_url: 
         assert (counts["requests"]["oauth.token"], counts["tokens_minted"], counts["refused"]) == (1, 1, 0)
 
 
-async def test_rotating_the_secret_during_a_rolling_restart_mints_three_tokens_at_most(database_url: str) -> None:
-    # A token lasts six minutes: longer than all of the processes take to start.
-    async with simulated(database_url, speed=10.0) as office, starting(office) as start:
+@pytest.mark.parametrize(
+    ("setting", "path", "refusal"),
+    [("RC_CLIENT_SECRET", "client-secrets", {"remove": OLD}), ("RC_JWT", "jwts", {"revoke": [OLD]})],
+)
+async def test_after_a_rolling_restart_nobody_asks_with_what_was_rotated(
+    database_url: str, setting: str, path: str, refusal: dict[str, Any]
+) -> None:
+    before = {"RC_CLIENT_SECRET": OLD, "RC_JWT": OLD}
+    after = before | {setting: NEW}
+    # A token lasts six minutes: longer than all of the processes take to start. Both JWTs are of the same user.
+    known = {"client_secret": OLD, "jwt": f"{OLD},{NEW}", "users_of_jwts": "0,0"}
+    async with simulated(database_url, speed=10.0, **known) as office, starting(office) as start:
         await office.order("limits", {"light": 10_000, "auth": 100})
-        old, new = await start(4), list[Asking]()
-        for process in old:
-            process.begin()
-        await all_tell(old, "answered")
-        before = (await office.counts())["tokens_minted"]
+        await office.order("client-secrets", {"add": NEW})
+        old, new = await start(4, **before), list[Asking]()
+        assert await ask_all(old) == {"answered"}
 
-        await office.order("client-secrets", {"add": "the new secret"})
-        for replaced in range(1, 5):
-            new += await start(1, RC_CLIENT_SECRET="the new secret")
-            new[-1].begin()
-            await all_tell(new, "answered")
+        for _ in range(2):
+            new += await start(1, **after)
+            assert await ask_all(old + new) == {"answered"}
             assert await old.pop().end() == 0
-            if replaced == 2:  # the worst moment: the old secret is gone, and so is every token
-                await office.order("client-secrets", {"remove": office.simulator.options.client_secret})
-                await office.order("tokens/drop", {})
-                await all_tell(old, "CredentialRefused")
-        assert [await process.end() for process in new] == [0] * 4
+        assert asked_for_tokens(office) == {"old": 1, "new": 1}, "each has its own, although the old one is good"
 
+        # The worst moment: what is old is refused from now on, and every token is gone.
+        await office.order(path, refusal)
+        await office.order("tokens/drop", {})
+        assert await ask_all(old) == {"CredentialRefused"}
+        assert await ask_all(new) == {"answered"}
+        assert asked_for_tokens(office) == {"old": 2, "new": 2}
+
+        while old:
+            new += await start(1, **after)
+            assert await ask_all(new) == {"answered"}
+            assert await old.pop().end() == 0
+        await office.order("tokens/drop", {})
+        assert await ask_all(new) == {"answered"}
+        assert asked_for_tokens(office) == {"old": 2, "new": 3}
+        assert [await process.end() for process in new] == [0] * 4
         counts = await office.counts()
-        assert counts["tokens_minted"] - before <= 3
-        assert counts["refused"] == 0
+        assert (counts["tokens_minted"], counts["refused"]) == (1 + 3, 0)
+
+
+def asked_for_tokens(office: Office) -> dict[str, int]:
+    """How many tokens were asked for with what is old alone, and with what is new."""
+    asked = {"old": 0, "new": 0}
+    for used, number in office.simulator.world.tokens.asked_with.items():
+        asked["new" if NEW in used else "old"] += number
+    return asked
