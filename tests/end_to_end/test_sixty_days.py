@@ -23,7 +23,7 @@ from tests.end_to_end.company_days import Company
 from tests.end_to_end.conftest import isolated
 from tests.end_to_end.facts import ACCOUNT, open_rows
 from tests.end_to_end.ledger_truth import told_by, truth_of
-from tests.end_to_end.long_life import HOUR, MINUTE, long_life
+from tests.end_to_end.long_life import HOUR, MINUTE, LongLife, long_life
 
 #: Repeats a run.
 SEED = "SIXTY_DAYS_SEED"
@@ -32,7 +32,8 @@ COMPANY = SimulatorOptions(recordings=0, extensions=8, history=3600, elapsed=360
 ZONE = "Asia/Kathmandu"
 SETTINGS = {"POLL_INTERVAL": "60", "LEDGER_TIME_ZONE": ZONE, "RC_DOMAINS": "pbx,rcv"}
 OLD_TOKEN = {"RC_WEBHOOK_TOKEN": "old-verification-token"}
-NEW_TOKEN = {"RC_WEBHOOK_TOKEN": "new-verification-token,old-verification-token"}
+BOTH_TOKENS = {"RC_WEBHOOK_TOKEN": "new-verification-token,old-verification-token"}
+NEW_TOKEN = {"RC_WEBHOOK_TOKEN": "new-verification-token"}
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,26 @@ async def _die(company: Company, reason: str) -> Dark:
 
 
 async def change_the_token(company: Company) -> None:
-    """First whoever receives knows both tokens, then whoever subscribes: no moment is dark."""
+    """First whoever receives knows both tokens, then whoever subscribes, and soon neither the old one: no moment is
+    dark.
+    """
     life, before = company.life, company.life.only
+    await _restart_with(life, BOTH_TOKENS)
+    changed = life.only
+    assert changed.id != before.id
+    assert changed.verification_token == "new-verification-token"
+    await _restart_with(life, NEW_TOKEN)
+    assert life.only.id == changed.id
+    (event,) = company.events_of(await company.call(insights_after=2 * MINUTE))
+    await life.pass_time(5 * MINUTE)
+    assert life.has_heard(event)
+
+
+async def _restart_with(life: LongLife, token: Mapping[str, str]) -> None:
     for service in ("webhook", "poller"):
         await life.stop(service)
-        await life.start(service, **SETTINGS, **NEW_TOKEN)
+        await life.start(service, **SETTINGS, **token)
     await life.pass_time(MINUTE)
-    assert life.only.id != before.id
-    assert life.only.verification_token == "new-verification-token"
 
 
 async def leave_the_poller_away(company: Company) -> Dark:
