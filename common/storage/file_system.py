@@ -26,6 +26,9 @@ T = TypeVar("T")
 #: Bytes for each trip to a worker thread: the trip costs about 0.1 ms, so fewer bytes would be mostly trips.
 BLOCK_BYTES = 1024 * 1024
 
+#: Free bytes below which a disk is full: an hour of sound as WAV. A trial object fits where no recording does.
+ROOM_BYTES = 64 * 1024 * 1024
+
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.(?P<upload_id>[0-9a-f]{32})\.partial")
 
 _ADVICE = {
@@ -52,6 +55,7 @@ class FileStorage:
 
     async def check(self) -> list[str]:
         await check_round_trip(self, self._place, trial_name())
+        await self._disk(_demand_room, self._folder)
         return []
 
     async def put(
@@ -189,6 +193,12 @@ def _make_durable(file: BinaryIO) -> None:
 def _commit(partial: Path, target: Path) -> None:
     partial.replace(target)
     _sync_folder(target.parent)
+
+
+def _demand_room(folder: Path) -> None:
+    disk = os.statvfs(folder)
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < ROOM_BYTES:  # some network file systems tell nothing.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _remove(path: Path) -> None:
