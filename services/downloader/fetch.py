@@ -1,5 +1,6 @@
 """Fetching: a recording's bytes, over as many requests as it takes. Each request is a slot of the budget."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -22,6 +23,8 @@ from services.downloader.waits import Waits
 #: Times that one attempt goes on after a lost connection: a minute's budget of one user (facts 6). What breaks more
 #: often is left to the schedule, and the budget to others.
 MOST_RESUMES: Final = 10
+#: Seconds before the rest is asked for again when that got no answer, or a 5xx: what cuts a connection lasts a moment.
+_PAUSES: Final = (2.0, 10.0)
 #: Who has spent a slot on audio goes first for the next one, or that slot is lost.
 FINISHING: Final = Priority.POLL
 #: What the body of an error begins with: JSON, HTML, XML; no audio does.
@@ -142,11 +145,10 @@ class Source:
             raise SourceFailed(f"a part of the audio came, {received} bytes, and no ETag by which to ask for the rest")
         if validator is None or received == 0 or self._resumes == MOST_RESUMES:
             raise SourceFailed(f"the audio broke off after {received} bytes: {why}")
-        self._resumes += 1
         await self._stack.aclose()
         try:
-            await self._ask({"Range": f"bytes={received}-", "If-Range": validator}, FINISHING)
-        except (NoBudget, Throttled, Forbidden) as error:
+            await self._ask_for_rest({"Range": f"bytes={received}-", "If-Range": validator})
+        except (NoBudget, Throttled, Forbidden, SourceFailed) as error:
             broken = f"the audio broke off after {received} bytes: {why}; the rest could not be asked for: {error}"
             raise SourceFailed(broken, retry_after=pause_asked_by(error)) from None
         status, headers = self._answer.status_code, self._answer.headers
@@ -160,6 +162,21 @@ class Source:
             self._told, self._received = told_by(status, headers), 0
             raise Anew
         self._told = replace(self._told, total=total)
+
+    async def _ask_for_rest(self, headers: Mapping[str, str]) -> None:
+        """Send the request for the rest, and again after each of `_PAUSES`, or the pause that RingCentral asks for."""
+        for pause in (*_PAUSES, None):
+            self._resumes += 1
+            try:
+                await self._ask(headers, FINISHING)
+            except SourceFailed as error:
+                asked = pause_asked_by(error)
+                if pause is None or asked > _PAUSES[-1] or self._resumes == MOST_RESUMES:
+                    raise
+            else:
+                return
+            with self.waits.on("source"):
+                await asyncio.sleep(max(pause, asked))
 
     async def _ask(self, headers: Mapping[str, str], priority: Priority) -> None:
         """Send a request; waiting for budget is no stall."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -142,6 +143,39 @@ async def test_a_throttled_resume_is_obeyed_and_counts_because_bytes_were_receiv
     assert (row["audio_state"], row["audio_attempts"], bench.files()) == ("pending", 1, {})
     assert "the rest could not be asked for: RingCentral throttles" in row["audio_reason"]
     assert row["audio_due_at"] - datetime.now(UTC) > timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+@pytest.mark.parametrize("fault", [{"kind": "drop"}, {"kind": "status", "status": 503, "retry_after": 0}])
+async def test_a_rest_that_gets_no_answer_at_first_is_asked_for_again(
+    bench: DownloadBench, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "_PAUSES", (0.0, 0.0))
+    recording_id = await bench.order(seconds=600)
+    bench.fault("cut", after_bytes=1_000_000)
+    bench.fault(times=2, **fault)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.asked()) == ("stored", 1, 4)
+    assert row["audio_sha256"] == await bench.true_sha256(recording_id)
+
+
+@pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
+@pytest.mark.parametrize(("fault", "asked"), [({"times": 3}, 4), ({"retry_after": 90}, 2)])
+async def test_a_source_in_longer_trouble_is_left_to_the_schedule(
+    bench: DownloadBench, fault: dict[str, Any], asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "_PAUSES", (0.0, 0.0))
+    recording_id = await bench.order()
+    bench.fault("cut")
+    bench.fault("status", status=503, **fault)
+
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.asked(), bench.files()) == ("pending", 1, asked, {})
+    assert "the rest could not be asked for: RingCentral answered 503" in row["audio_reason"]
+    assert row["audio_due_at"] - datetime.now(UTC) > timedelta(seconds=fault.get("retry_after", 10) - 5)
 
 
 @pytest.mark.parametrize("bench", [{"audio_etag": "strong"}], indirect=True)
