@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -108,6 +108,8 @@ class Verification:
     dry: bool = False
     retention: RetentionSettings = field(default_factory=lambda: RetentionSettings.model_validate({}))
     _faults: int = 0
+    #: The object that was there last.
+    _seen: str | None = None
 
     async def run(self) -> Result:
         """Verify what is selected, in the order of how long nobody has looked at it; progress is on the rows.
@@ -135,6 +137,7 @@ class Verification:
                 await self.storage.head(row["audio_object"])
             except FileNotFoundError:
                 continue
+            self._seen = row["audio_object"]
             return
         if rows:
             raise NoneThereError
@@ -175,9 +178,7 @@ class Verification:
             await self.pace.spend(count)
 
         try:
-            found: StoredObject | None = await read_back(self.storage, row["audio_object"], note)
-        except FileNotFoundError:
-            found = None
+            found = await self._find(row["audio_object"], note)
         except StorageError as fault:
             result.unread += 1
             result.unread_reason = str(fault)
@@ -190,6 +191,22 @@ class Verification:
             result.intact += 1
         else:
             result.differences.append(await self._record_difference(row, wrong, is_there=found is not None))
+
+    async def _find(self, name: str, note: Callable[[int], Awaitable[None]]) -> StoredObject | None:
+        """What is there of an object; raises `StorageError` when the one that was there last is gone as well."""
+        try:
+            found = await read_back(self.storage, name, note)
+        except FileNotFoundError:
+            if self._seen is None:
+                return None
+        else:
+            self._seen = name
+            return found
+        try:
+            await self.storage.head(self._seen)
+        except FileNotFoundError:
+            raise StorageError("The storage has lost what was just there: is it still the same, and mounted?") from None
+        return None
 
     async def _record_difference(self, row: asyncpg.Record, wrong: str, *, is_there: bool) -> Difference:
         now, kept = self.clock.now(), self.retention.longest_kept

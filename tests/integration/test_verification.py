@@ -266,3 +266,20 @@ async def test_the_pace_is_kept_over_all_streams(monkeypatch: pytest.MonkeyPatch
     assert slept == pytest.approx([0.5, 1.0, 1.5])
     await Pace(None).spend(10**12)
     assert len(slept) == 3
+
+
+async def test_a_storage_that_goes_away_meanwhile_has_not_lost_its_objects(archive: Archive) -> None:
+    for number in range(20):
+        await archive.store(str(number), age=timedelta(days=200))
+    verification = archive.verification()
+
+    def unmount(_result: Result) -> None:
+        for path in archive.folder.iterdir():
+            path.unlink()
+
+    verification.tell = unmount
+    result = await verification.run()
+
+    assert (result.differences, result.finished) == ([], False)
+    assert result.unread_reason == "The storage has lost what was just there: is it still the same, and mounted?"
+    assert await archive.pool.fetchval("SELECT count(*) FROM recordings WHERE audio_state = 'stored'") == 20
