@@ -14,7 +14,7 @@ from common.database.pool import DatabaseAway, Pool
 from common.storage.interface import Storage, StorageError
 from common.storage.trials import sweep_trials
 from services.downloader.journal_archive import archive_piece, forget_day
-from services.downloader.left_uploads import EVERY, abort_left_uploads
+from services.downloader.left_uploads import EVERY, abort_left_pieces, abort_left_uploads
 from services.downloader.sidecars import AT_ONCE, write_sidecars
 
 #: Seconds that the right to do this holds: longer than any one step, a piece of the journal on a slow line included.
@@ -45,6 +45,7 @@ async def keep_house(
                     more = await _once(pool, storage, clock, journal_keep)
                     if not more and _is_due(swept_at, clock):
                         await abort_left_uploads(pool, storage, account_id)
+                        await abort_left_pieces(storage, account_id)
                         await sweep_trials(storage)
                         swept_at = clock.now()
             except (StorageError, DatabaseAway) as error:

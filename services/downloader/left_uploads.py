@@ -1,5 +1,8 @@
-"""Uploads that nobody would abort: those of recordings that are not tried again, whose last attempt left one open."""
+"""Uploads that nobody would abort: those of recordings that are not tried again, whose last attempt left one open, and
+those of pieces of the journal, whose ids stand nowhere.
+"""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -7,7 +10,8 @@ import structlog
 
 from common.database.pool import Pool
 from common.database.statements import statements
-from common.storage.interface import Storage
+from common.storage.interface import Storage, StorageError
+from common.storage.object_names import JOURNAL, account_folder
 
 #: Between two looks: they are rare, and cost only room in the storage.
 EVERY: Final = timedelta(hours=1)
@@ -31,3 +35,13 @@ async def abort_left_uploads(pool: Pool, storage: Storage, account_id: str) -> i
     if aborted:
         structlog.get_logger().info("left_uploads_aborted", recordings=aborted)
     return aborted
+
+
+async def abort_left_pieces(storage: Storage, account_id: str) -> None:
+    """Abort what a process that was killed left open; for whoever alone writes pieces, between two. May run twice."""
+    with suppress(StorageError):  # some servers list no uploads; at others it is found again.
+        left = await storage.open_uploads(f"{account_folder(account_id)}/{JOURNAL}")
+        for name, upload_id in left:
+            await storage.abort(name, upload_id)
+        if left:
+            structlog.get_logger().info("left_pieces_aborted", uploads=len(left))

@@ -93,6 +93,24 @@ async def test_an_upload_that_cannot_be_aborted_now_is_found_again(
     assert await storage.open_uploads() == []
 
 
+async def test_uploads_of_the_journal_that_were_left_open_are_aborted_and_no_others(
+    pool: Pool, storage: FileStorage, eventually: Eventually
+) -> None:
+    await left_open(pool, storage, "pending")
+    folder = storage._folder / ACCOUNT / "journal/2026/03"
+    folder.mkdir(parents=True)
+    (folder / f".09-0001-0123abcd.ndjson.gz.{'0' * 32}.partial").touch()
+
+    async def swept() -> bool:
+        return len(await storage.open_uploads()) < 2
+
+    task = asyncio.create_task(keep_house(pool, storage, CLOCK, ACCOUNT, None, asyncio.Event()))
+    await eventually(swept)
+    await end(task)
+
+    assert [Path(name).stem for name, _ in await storage.open_uploads()] == ["pending"]
+
+
 async def test_housekeeping_goes_on_after_an_error_that_nobody_expects_and_tells_it(
     pool: Pool, storage: FileStorage, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
