@@ -68,43 +68,42 @@ class Claim:
             raise ClaimLost
         return found
 
-    async def _end(self, statement: str, *values: object) -> None:
-        """Run a statement that ends the claim; while the database is away, again for as long as the claim lives.
+    async def _run_patiently(self, statement: str, *values: object, ends: bool = False) -> object:
+        """The same; while the database is away, again for as long as the claim lives.
 
-        Or all that the attempt has fetched would be fetched again. Raises `ClaimLost` and `DatabaseAway`.
+        Or all that the attempt has fetched would be fetched again. `ends` says that the statement ends the claim.
+        Raises `ClaimLost` and `DatabaseAway`.
         """
         loop, answer_lost = asyncio.get_running_loop(), False
         while True:
             try:
-                await self._run(statement, *values)
+                return await self._run(statement, *values)
             except ClaimLost:
-                if not answer_lost:
+                if not (ends and answer_lost) or loop.time() > self.lives_until:
                     raise
                 self.lost = False  # nobody takes a living claim: it ended the first time, and only the answer was lost.
-                return
+                return None
             except DatabaseAway as error:
                 answer_lost = True
                 if loop.time() + _ONCE_MORE_AFTER > self.lives_until:
                     raise
                 structlog.get_logger().warning("outcome_waits", error=str(error))
                 await asyncio.sleep(_ONCE_MORE_AFTER)
-            else:
-                return
 
-    async def check(self) -> None:
-        """Renew the claim; raises `ClaimLost`."""
+    async def check(self, *, patiently: bool = False) -> None:
+        """Renew the claim, and wait for the database if told so; raises `ClaimLost`."""
         asked = asyncio.get_running_loop().time()
-        await self._run("renew_claim", CLAIM_SECONDS)
+        await (self._run_patiently if patiently else self._run)("renew_claim", CLAIM_SECONDS)
         self.lives_until = asked + CLAIM_SECONDS
 
     async def fix_object(self, name: str) -> str:
         """The object's name: the first that was fixed, for ever."""
-        self.audio_object = str(await self._run("fix_object", name))
+        self.audio_object = str(await self._run_patiently("fix_object", name))
         return self.audio_object
 
     async def note_upload(self, upload_id: str) -> None:
         """Note an open upload on the row, so that a successor can abort exactly that one."""
-        await self._run("note_upload", upload_id)
+        await self._run_patiently("note_upload", upload_id)
 
     @property
     def age(self) -> timedelta:
@@ -115,7 +114,9 @@ class Claim:
         self, stored: StoredObject, content_type: str, milliseconds: int | None, *, verified: bool = False
     ) -> None:
         """The end: the recording is stored, and `verified` when the object was read back."""
-        await self._end("store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds, verified)
+        await self._run_patiently(
+            "store", stored.size, content_type, stored.sha256, self.clock.now(), milliseconds, verified, ends=True
+        )
 
     async def quarantine(
         self,
@@ -128,15 +129,15 @@ class Claim:
     ) -> None:
         """It arrived whole and is not plausible: kept, and tried again when it is due, if it is."""
         facts = (stored.size, content_type, stored.sha256, self.clock.now(), milliseconds)
-        await self._end("quarantine", *facts, reason, due_at, failures)
+        await self._run_patiently("quarantine", *facts, reason, due_at, failures, ends=True)
 
     async def retry_later(self, reason: str, due_at: datetime, failures: Mapping[str, int]) -> None:
         """The attempt failed and counts."""
-        await self._end("retry_later", reason, due_at, self.clock.now(), failures)
+        await self._run_patiently("retry_later", reason, due_at, self.clock.now(), failures, ends=True)
 
     async def give_up(self, reason: str, state: str, failures: Mapping[str, int]) -> None:
         """The last attempt failed: `failed` or `unavailable`."""
-        await self._end("give_up", reason, state, self.clock.now(), failures)
+        await self._run_patiently("give_up", reason, state, self.clock.now(), failures, ends=True)
 
     async def hand_back(self, due_at: datetime, reason: str | None) -> None:
         """No attempt took place; a reason, if there is one, is shown on the row."""

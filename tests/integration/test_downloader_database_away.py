@@ -57,6 +57,28 @@ async def start_once_it_is_missed(postgres: Postgres, lines: list[EventDict], ev
     await asyncio.to_thread(postgres.start)
 
 
+@pytest.mark.parametrize("statement", ["fix_object", "note_upload", "renew_claim"])
+@pytest.mark.parametrize("answered", [True, False], ids=["answer lost", "not asked"])
+async def test_audio_in_hand_outlives_a_short_absence_of_the_database(
+    bench: DownloadBench, statement: str, answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = await bench.order()
+    fetchval, missed = Pool.fetchval, statements("recordings")[statement]
+
+    async def away_once(pool: Pool, asked: str, *values: object) -> Any:
+        if asked == missed:
+            monkeypatch.setattr(Pool, "fetchval", fetchval)
+            if answered:
+                await fetchval(pool, asked, *values)
+            raise DatabaseAway("ConnectionDoesNotExistError")
+        return await fetchval(pool, asked, *values)
+
+    monkeypatch.setattr(Pool, "fetchval", away_once)
+    row = await bench.take(recording_id)
+
+    assert (row["audio_state"], row["audio_attempts"], bench.asked()) == ("stored", 1, 1)
+
+
 @pytest.mark.usefixtures("killed_after_the_write")
 @pytest.mark.parametrize("fault", ["none", "truncated"])
 async def test_an_outcome_waits_for_the_database_and_nothing_is_fetched_again(
@@ -110,3 +132,31 @@ async def test_an_outage_that_outlives_the_claim_costs_another_fetch_and_no_atte
 
     assert (row["audio_state"], row["audio_attempts"], bench.asked()) == ("stored", 1, 2)
     assert bench.files() == {row["audio_object"]: row["audio_bytes"]}
+
+
+async def test_an_outcome_that_may_be_of_whoever_took_over_meanwhile_is_not_told_as_ours(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_id = await bench.order()
+    fetchval, store = Pool.fetchval, statements("recordings")["store"]
+    loop, tries = asyncio.get_running_loop(), 0
+
+    async def away_until_another_has_it(pool: Pool, statement: str, *values: object) -> Any:
+        nonlocal tries
+        if statement == store:
+            tries += 1
+            if tries == 1:
+                raise DatabaseAway("TimeoutError")
+            now = loop.time
+            monkeypatch.setattr(loop, "time", lambda: now() + claim.CLAIM_SECONDS)
+            await pool.execute("UPDATE recordings SET audio_claim = gen_random_uuid()")
+        return await fetchval(pool, statement, *values)
+
+    monkeypatch.setattr(Pool, "fetchval", away_until_another_has_it)
+    with capture_logs() as lines:
+        row = await bench.take(recording_id)
+
+    told = [line["event"] for line in lines]
+    assert (row["audio_state"], tries) == ("pending", 2)
+    assert "download_abandoned" in told
+    assert "download_stored" not in told
