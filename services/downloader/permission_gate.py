@@ -1,7 +1,8 @@
 """The gate for a permission: after RingCentral has named one that is missing, it is asked for audio once an hour.
 
 Each refusal costs a heavy request, of ten a minute, and a thousand rows would each ask hourly until a person grants it.
-A refusal that names no permission may be that of one recording, and shuts nothing.
+A refusal that names no permission may be that of one recording, and shuts nothing. So may one that names it, of a
+user who may hear others: once audio was given, only some in a row shut it.
 """
 
 import time
@@ -15,6 +16,8 @@ from common.ringcentral.errors import Forbidden
 
 #: Seconds between two probes of one process, as a row that was refused waits: a person must act meanwhile.
 _PROBE_EVERY: Final = 3600.0
+#: Refusals in a row that are no longer of single recordings: a minute's budget of one user (facts 6).
+_IN_A_ROW: Final = 10
 
 
 class PermissionMissing(Exception):
@@ -28,6 +31,8 @@ class PermissionGate:
         self._reason: str | None = None
         self._again_at = 0.0
         self._probing = False
+        #: Refusals until it shuts; the first is believed as long as no audio was given.
+        self._left = 1
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -50,10 +55,13 @@ class PermissionGate:
         try:
             yield
         except Forbidden as error:
-            if error.permission or not error.of_user:
+            if error.permission:
+                self._left -= 1
+            if not error.of_user or (error.permission and self._left <= 0):
                 self._reason, self._again_at = str(error), time.monotonic() + _PROBE_EVERY
                 structlog.get_logger().warning("permission_missing", reason=self._reason)
             raise
+        self._left = _IN_A_ROW
         if self._reason is not None:
             self._reason = None
             structlog.get_logger().info("permission_granted")

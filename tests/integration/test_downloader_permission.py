@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from services.downloader import permission_gate
 from tests.integration.download_bench import DownloadBench
 
 
@@ -59,3 +62,30 @@ async def test_a_refusal_that_names_no_permission_keeps_no_other_recording_waiti
     refused, row = await bench.take(ids[0]), await bench.take(ids[1])
 
     assert (refused["audio_state"], row["audio_state"]) == ("pending", "stored")
+
+
+async def test_a_permission_that_is_missing_for_one_recording_keeps_no_other_waiting(bench: DownloadBench) -> None:
+    heard, forbidden, other = [await bench.order() for _ in range(3)]
+    await bench.take(heard)
+    permit(bench, permitted=False)
+    refused = await bench.take(forbidden)
+    permit(bench, permitted=True)
+
+    row = await bench.take(other)
+
+    assert "ermission" in refused["audio_reason"]
+    assert row["audio_state"] == "stored"
+
+
+async def test_a_permission_that_was_taken_away_is_noticed_after_some_refusals_in_a_row(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permission_gate, "_IN_A_ROW", 2)
+    heard, *others = [await bench.order() for _ in range(4)]
+    await bench.take(heard)
+    permit(bench, permitted=False)
+
+    rows = [await bench.take(one) for one in others]
+
+    assert {row["audio_state"] for row in rows} == {"pending"}
+    assert bench.asked() == 3
