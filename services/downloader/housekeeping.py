@@ -3,7 +3,9 @@ the end of uploads and trial objects that were left there.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -40,18 +42,10 @@ async def keep_house(
     try:
         while not stop.is_set():
             more = False
-            try:
-                if await lease.hold(pool, _HOLDS) is not None:
-                    more = await _once(pool, storage, clock, journal_keep)
-                    if not more and _is_due(swept_at, clock):
-                        await abort_left_uploads(pool, storage, account_id)
-                        await abort_left_pieces(storage, account_id)
-                        await sweep_trials(storage)
-                        swept_at = clock.now()
-            except (StorageError, DatabaseAway) as error:
-                structlog.get_logger().warning("housekeeping_waited", reason=str(error))
-            except Exception:  # noqa: BLE001 - nobody waits for this task: it would end for good, and nobody would know.
-                structlog.get_logger().exception("housekeeping_failed")
+            if await _tried(partial(_holds, lease, pool)):
+                more = await _once(pool, storage, clock, journal_keep)
+                if not more and _is_due(swept_at, clock) and await _tried(partial(_sweep, pool, storage, account_id)):
+                    swept_at = clock.now()
             if not more:
                 await clock.pause(LOOK_EVERY, stop)
     finally:
@@ -65,8 +59,34 @@ def _is_due(swept_at: datetime | None, clock: Clock) -> bool:
 
 async def _once(pool: Pool, storage: Storage, clock: Clock, journal_keep: timedelta | None) -> bool:
     """One step of each kind; whether there is more to do at once."""
-    more = await write_sidecars(pool, storage) == AT_ONCE
-    more = await archive_piece(pool, storage, clock) or more
+    more = await _tried(partial(_write_sidecars, pool, storage))
+    more = await _tried(partial(archive_piece, pool, storage, clock)) or more
     if journal_keep is not None:
-        more = await forget_day(pool, storage, clock, journal_keep) or more
+        more = await _tried(partial(forget_day, pool, storage, clock, journal_keep)) or more
     return more
+
+
+async def _tried(step: Callable[[], Awaitable[bool]]) -> bool:
+    """What the step says; False, which is told, when it fails: the others do not wait for it."""
+    try:
+        return await step()
+    except (StorageError, DatabaseAway) as error:
+        structlog.get_logger().warning("housekeeping_waited", reason=str(error))
+    except Exception:  # noqa: BLE001 - nobody waits for this task: it would end for good, and nobody would know.
+        structlog.get_logger().exception("housekeeping_failed")
+    return False
+
+
+async def _holds(lease: Lease, pool: Pool) -> bool:
+    return await lease.hold(pool, _HOLDS) is not None
+
+
+async def _write_sidecars(pool: Pool, storage: Storage) -> bool:
+    return await write_sidecars(pool, storage) == AT_ONCE
+
+
+async def _sweep(pool: Pool, storage: Storage, account_id: str) -> bool:
+    await abort_left_uploads(pool, storage, account_id)
+    await abort_left_pieces(storage, account_id)
+    await sweep_trials(storage)
+    return True

@@ -136,3 +136,20 @@ async def test_housekeeping_goes_on_after_an_error_that_nobody_expects_and_tells
         await end(task)
 
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["housekeeping_failed"]
+
+
+async def test_one_thing_that_always_fails_holds_up_no_other(
+    pool: Pool, storage: FileStorage, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> bool:
+        raise StorageError("the storage has lost a piece of the journal")
+
+    monkeypatch.setattr(housekeeping, "forget_day", lost)
+    await left_open(pool, storage, "failed")
+
+    async def swept() -> bool:
+        return await left(pool) == []
+
+    task = asyncio.create_task(keep_house(pool, storage, CLOCK, ACCOUNT, timedelta(days=400), asyncio.Event()))
+    await eventually(swept)
+    await end(task)
