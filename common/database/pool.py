@@ -64,8 +64,11 @@ async def _keep(_connection: Any) -> None:
 
 def _is_away(error: Exception, connection: "Connection | None") -> bool:
     """Whether waiting helps. An `InterfaceError` says so of a connection that is closed: of another one, or of the URL,
-    it says that we use it wrongly.
+    it says that we use it wrongly. Who says "internal error" while we connect has not seen a statement of ours: it is
+    what Supavisor says when it has no connection to give, or lost its own.
     """
+    if isinstance(error, asyncpg.InternalServerError):
+        return connection is None
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError) and (connection is None or _is_closed(connection))
     return isinstance(error, AWAY_ERRORS)

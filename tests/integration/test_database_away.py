@@ -166,6 +166,55 @@ async def test_an_event_waits_for_the_database_and_the_log_says_what_for(
     assert await taken(InsightsReceived.QUEUE) == []
 
 
+async def test_an_event_waits_for_a_pooler_that_calls_its_own_outage_an_internal_error(
+    postgres: Postgres,
+    database: str,
+    rabbitmq: RabbitMQ,
+    publisher: Publisher,
+    taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]],
+    eventually: Any,
+) -> None:
+    health, exhausted = Health(), asyncio.Event()
+    exhausted.set()
+    with capture_logs() as lines:
+        async with (
+            exhaustible_pooler(postgres, exhausted) as port,
+            open_pool(f"{database.replace(str(postgres.port), str(port))}?sslmode=disable", "test") as pool,
+            consuming(rabbitmq, publisher, pool, health),
+        ):
+            await publish_event(publisher, "1")
+            await eventually(lambda: waits(lines, {"InternalServerError"}))
+            exhausted.clear()
+            await eventually(lambda: journaled(pool, 1))
+            assert await pool.fetchval("SELECT count(*) FROM insight_events WHERE error IS NULL") == 1
+
+    assert await taken(f"{InsightsReceived.QUEUE}.dead") == []
+
+
+@asynccontextmanager
+async def exhaustible_pooler(postgres: Postgres, exhausted: asyncio.Event) -> AsyncIterator[int]:
+    """Hands on what it gets; while it is exhausted, it answers to a new client as Supavisor does. Yields its port."""
+    said = b"SFATAL\0CXX000\0M(EMAXCLIENTCONN) max client connections reached\0\0"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if exhausted.is_set():
+            await reader.read(1)
+            writer.write(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
+        else:
+            there, back = await asyncio.open_connection("127.0.0.1", postgres.port)
+            await asyncio.gather(hand_on(reader, back), hand_on(there, writer))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while part := await reader.read(65536):
+        writer.write(part)
+    writer.close()
+
+
 async def waits(lines: list[Any], said: set[str]) -> bool:
     return any(line["event"] == "handling_waited" and line["reason"] in said for line in lines)
 
