@@ -20,11 +20,19 @@ class Subscription:
 
     subscription_id: str
     status: str
-    expires_in: int
+    #: The specification requires the time of the end alone; the seconds that are left need no equal clocks.
+    expires_in: int | None
+    expires_at: datetime | None
     address: str | None
     event_filters: tuple[str, ...]
     disabled_filters: tuple[str, ...]
     blacklisted_at: datetime | None
+
+    def seconds_left(self, now: datetime) -> float:
+        """Until it ends, by RingCentral's word; none when it does not say."""
+        if self.expires_in is not None:
+            return self.expires_in
+        return max(0.0, (self.expires_at - now).total_seconds()) if self.expires_at is not None else 0.0
 
 
 def filters_for(domains: Sequence[str]) -> list[str]:
@@ -82,7 +90,8 @@ def read(body: Mapping[str, Any]) -> Subscription:
     return Subscription(
         subscription_id=subscription_id,
         status=text_of(body.get("status")) or "unknown",
-        expires_in=whole_number_of(body.get("expiresIn")) or 0,
+        expires_in=whole_number_of(body.get("expiresIn")),
+        expires_at=time_of(body.get("expirationTime")),
         address=text_of(map_of(body.get("deliveryMode")).get("address")),
         event_filters=tuple(str(item) for item in list_of(body.get("eventFilters"))),
         disabled_filters=tuple(item for item in disabled if item),

@@ -112,8 +112,9 @@ def _part_left(duty: Duty, row: asyncpg.Record, found: Subscription) -> float:
     """The part of its lifetime that is left, by our record or by RingCentral's word, whichever is less."""
     expires_at: datetime = row["expires_at"]
     renewed_at: datetime = row["renewed_at"]
-    left = min((expires_at - duty.clock.now()).total_seconds(), found.expires_in)
-    return left / (expires_at - renewed_at).total_seconds()
+    now, lifetime = duty.clock.now(), (expires_at - renewed_at).total_seconds()
+    left = min((expires_at - now).total_seconds(), found.seconds_left(now))
+    return left / lifetime if lifetime > 0 else 0.0  # it was at its end when it was recorded
 
 
 def _domains(filters: Iterable[str]) -> set[str]:

@@ -96,7 +96,8 @@ async def _at_address(duty: Duty, credential: str, address: str) -> list[Subscri
 async def record(duty: Duty, found: Subscription, credential: str, intent: asyncpg.Record | None = None) -> None:
     """Record one as ours, with its end; with the address and token of the intent by which it was found."""
     now = duty.clock.now()
-    expires_at = now + timedelta(seconds=found.expires_in)
+    seconds = found.seconds_left(now)
+    expires_at = now + timedelta(seconds=seconds)
     address = intent["address"] if intent else duty.wanted.address
     digest = intent["verification_token_digest"] if intent else duty.wanted.token_digest
     values = (found.subscription_id, duty.client.account_id, credential, address, digest, expires_at, now)
@@ -104,7 +105,7 @@ async def record(duty: Duty, found: Subscription, credential: str, intent: async
         await duty.leadership.prove(connection)
         await connection.execute(statements("subscriptions")["record"], *values)
     log = structlog.get_logger()
-    log.info("subscription_recorded", subscription_id=found.subscription_id, seconds=found.expires_in)
+    log.info("subscription_recorded", subscription_id=found.subscription_id, seconds=round(seconds))
 
 
 async def adopt(duty: Duty) -> None:

@@ -13,7 +13,7 @@ from common.telemetry.metrics import REGISTRY
 from demo.simulated_account import settings_for
 from services.poller.guard_outages import silence_guard
 from services.poller.leadership import LeadershipLost
-from simulator.subscriptions import SUBSCRIPTION_LIMIT, Subscription
+from simulator.subscriptions import SUBSCRIPTION_LIMIT, Subscription, Subscriptions
 from tests.integration.guarded import DAY, MINUTE, Guarded, guarded
 
 EXPIRES = "ringvault_subscription_expires_timestamp_seconds"
@@ -119,6 +119,27 @@ async def test_it_is_renewed_for_months_and_never_made_again(account: Guarded) -
 
     assert account.only.id == first
     assert await account.outages() == []
+
+
+async def test_an_answer_that_tells_only_when_it_ends_is_enough(
+    account: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = Subscriptions.rendered
+
+    def without_seconds(self: Subscriptions, subscription: Subscription, url: str) -> dict[str, object]:
+        shown = rendered(self, subscription, url)
+        del shown["expiresIn"]  # RingCentral's specification does not require it.
+        return shown
+
+    monkeypatch.setattr(Subscriptions, "rendered", without_seconds)
+    await account.look()
+    first = account.only.id
+    for _ in range(4):
+        await account.pass_time(10 * DAY)
+        await account.look()
+
+    assert account.only.id == first
+    assert account.only.expires_at - account.simulator.world.clock.now() > 14 * DAY
 
 
 async def test_whoever_begins_to_lead_tells_when_the_subscription_ends(account: Guarded) -> None:
