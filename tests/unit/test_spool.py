@@ -38,6 +38,21 @@ async def main():
 asyncio.run(main())
 """
 
+#: A process that has a spool, and says so; it spools nothing until it is killed.
+OPENING = """
+import asyncio, pathlib, sys
+from common.clock import SystemClock
+from services.webhook.spool import open_spool
+
+async def main():
+    async with open_spool(pathlib.Path(sys.argv[1]), 1 << 20, SystemClock()) as spool:
+        await spool.look_after()
+        print(flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
 
 async def waiting(spool: Spool) -> list[Wire]:
     return [event.wire for event in (await spool.oldest(1000)).events]
@@ -186,6 +201,22 @@ async def test_what_is_left_at_the_end_is_adopted_by_the_next_process_and_goes_f
         assert [event.wire.body for event in batch.events] == [b"1", b"2"]
         await second.remove(batch, [event.id for event in batch.events])
         assert [wire.body for wire in await waiting(second)] == [b"3"]
+
+
+def test_what_killed_processes_left_empty_is_removed_by_whoever_adopts_it(tmp_path: Path, clock: Any) -> None:
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", OPENING, str(tmp_path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while next(process.stdout).strip():  # what its log says of files that it adopts
+                pass
+            process.send_signal(signal.SIGKILL)
+
+    async def left() -> list[Path]:
+        async with open_spool(tmp_path, 1 << 30, clock) as spool:
+            await spool.look_after()
+            return [file.path for file in spool._adopted]
+
+    assert asyncio.run(left()) == []  # each would hold descriptors for as long as the process lives.
 
 
 async def test_a_file_whose_process_lives_is_left_alone(open_one: Any) -> None:
