@@ -6,6 +6,7 @@ import time
 import pytest
 
 from common.clock import SystemClock
+from common.database.pool import DatabaseAway
 from common.ringcentral.errors import SourceFailed
 from common.telemetry.health import Health, Work
 from services.poller import rounds
@@ -32,6 +33,35 @@ async def test_a_lost_leadership_ends_the_work(stop: asyncio.Event) -> None:
 
     with pytest.raises(LeadershipLost):
         await Rounds(SystemClock(), Health(), stop).repeat("a loop", once)
+
+
+class Hurried(SystemClock):
+    """Notes its pauses instead of waiting."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    async def pause(self, seconds: float, stop: asyncio.Event) -> bool:
+        self.pauses.append(seconds)
+        return not stop.is_set()
+
+
+async def test_what_ringcentral_fails_is_tried_less_and_less_often_until_it_works(stop: asyncio.Event) -> None:
+    """Each try of a poll takes requests from the budget before all others."""
+    clock = Hurried()
+    ends: list[Exception | None] = [*[SourceFailed("away")] * 6, None, SourceFailed("away"), DatabaseAway("away"), None]
+
+    async def once(_work: Work) -> float:
+        end = ends.pop(0)
+        if not ends:
+            stop.set()
+        if end is not None:
+            raise end
+        return 1.0
+
+    await Rounds(clock, Health(), stop).repeat("a loop", once)
+
+    assert clock.pauses == [5, 10, 20, 40, 60, 60, 1, 5, 5, 1]
 
 
 async def test_a_round_in_which_nothing_moves_is_a_stall_until_something_does(stop: asyncio.Event) -> None:
