@@ -11,7 +11,7 @@ from benchmarks.scale_statements import ACCOUNT, BLOCKS, PAGE, Measured
 from common.database.statements import statements
 from services.downloader.journal_archive import CLOSED_AFTER
 from services.downloader.sidecars import AT_ONCE
-from services.poller.guard_outages import ALONE_AFTER, LOOK_BACK, SILENT_AFTER
+from services.poller.guard_outages import ALONE_AFTER, LOOK_BACK, SILENT_AFTER, TOGETHER
 from services.poller.insights_fetch import BATCH, PLANNED
 from services.poller.insights_schedule import EXPECTED_WITHIN, LOOK_WITHIN
 from services.poller.missed_calls import AFTER_A_POLL
@@ -33,12 +33,12 @@ def of_the_clockwork(ids: list[str], now: datetime) -> list[Measured]:
 def _insights(now: datetime) -> list[Measured]:
     insights, subscriptions = statements("recordings_insights"), statements("subscriptions")
     silent = (ACCOUNT, ["pbx"], now - SILENT_AFTER, now - LOOK_BACK, now - ALONE_AFTER)
-    dark = (ACCOUNT, now - timedelta(hours=2), now, now)
+    dark = (ACCOUNT, now - timedelta(hours=2), now, now, TOGETHER)
     return [
         Measured("insights: plan which", insights["unplanned"], (ACCOUNT, EXPECTED_WITHIN, PLANNED)),
         Measured("insights: plan a last look", insights["unlooked"], (ACCOUNT, now - LOOK_WITHIN, PLANNED)),
         Measured("insights: due", insights["due"], (ACCOUNT, now, EXPECTED_WITHIN, BATCH)),
-        # Once for each outage: as many rows as began in it.
+        # For each outage: once for so many rows as began in it.
         Measured("insights: after an outage", insights["fall_due"], dark, report=True),
         Measured("guard: look for silence", subscriptions["fall_silent"], silent),
     ]

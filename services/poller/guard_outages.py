@@ -19,6 +19,9 @@ SILENT_AFTER: Final = timedelta(minutes=30)
 ALONE_AFTER: Final = timedelta(days=1)
 #: How far back answers are looked at that may show a silence: each pass looks, and one may have been away for a night.
 LOOK_BACK: Final = ALONE_AFTER + timedelta(days=1)
+#: Recordings of a dark interval that fall due in one transaction, a fraction of a second. It holds the lease's row, so
+#: that one for a whole month's would keep the leader from renewing the lease until it is lost, again and again.
+TOGETHER: Final = 5000
 
 
 def silence_guard() -> None:
@@ -65,15 +68,30 @@ async def end_outage(duty: Duty, subscription_id: str) -> None:
         await duty.leadership.prove(connection)
         await connection.execute(statements("subscriptions")["seen_live"], subscription_id, now)
         outage = await connection.fetchrow(statements("subscription_outages")["find_open"], account_id)
-        if outage is None:
-            return
-        began = outage["began_at"] - BEGAN_BEFORE
-        due = await connection.fetch(statements("recordings_insights")["fall_due"], account_id, began, now, now)
-        await connection.execute(statements("subscription_outages")["end"], outage["outage_id"], now, len(due))
+    if outage is None:
+        return
+    due = await _fall_due(duty, outage["began_at"] - BEGAN_BEFORE, now)
+    async with duty.pool.transaction() as connection:
+        await duty.leadership.prove(connection)
+        await connection.execute(statements("subscription_outages")["end"], outage["outage_id"], now, due)
     seconds = round((now - outage["began_at"]).total_seconds())
-    log = structlog.get_logger().bind(reason=outage["reason"], seconds=seconds, recordings_due=len(due))
+    log = structlog.get_logger().bind(reason=outage["reason"], seconds=seconds, recordings_due=due)
     lost = [domain for domain in duty.wanted.domains if domain != DOMAIN]
     log.warning("subscription_outage_ended", not_recoverable=lost)
+
+
+async def _fall_due(duty: Duty, began: datetime, now: datetime) -> int:
+    """Let what lacks insights since then fall due, and return how many that were. May run twice."""
+    sql = statements("recordings_insights")["fall_due"]
+    due, found = 0, TOGETHER
+    while found == TOGETHER:
+        async with duty.pool.transaction() as connection:
+            await duty.leadership.prove(connection)
+            row = await connection.fetchrow(sql, duty.client.account_id, began, now, now, TOGETHER)
+        assert row is not None
+        found, began = row["found"], row["until"]
+        due += row["due"]
+    return due
 
 
 async def look_for_silence(duty: Duty) -> None:

@@ -4,8 +4,13 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
 
 from common.database.pool import Pool
+from services.poller import guard_outages
 from simulator import control
 from tests.integration.guarded import HOUR, MINUTE, guarded
 
@@ -64,3 +69,46 @@ async def test_an_interval_that_goes_on_says_so(pool: Pool, database_url: str) -
 
     assert "goes on" in line
     assert line.split()[-2:] == ["0", "0"]
+
+
+async def test_a_long_one_ends_in_many_transactions_so_that_the_leader_stays(
+    pool: Pool, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_outages, "TOGETHER", 2, raising=False)
+    async with guarded(pool) as account:
+        # Given recordings of a dark interval, the last of which somebody holds
+        await account.look()
+        for _ in range(7):
+            await account.call()
+        await account.live(HOUR / 2)
+        await pool.execute("UPDATE recordings SET started_at = now() - interval '1 hour', insights_state = 'absent'")
+        *others, last = sorted(row["source_record_id"] for row in await pool.fetch("SELECT * FROM recordings"))
+        await pool.execute("UPDATE recordings SET started_at = now() WHERE source_record_id = $1", last)
+        await pool.execute(
+            "INSERT INTO subscription_outages (account_id, began_at, noticed_at, reason)"
+            " VALUES ($1, now() - interval '30 days', now(), 'filters_disabled')",
+            account.client.account_id,
+        )
+
+        async def due() -> list[str]:
+            sql = "SELECT source_record_id FROM recordings WHERE insights_due_at <= $1 ORDER BY source_record_id"
+            return [row["source_record_id"] for row in await pool.fetch(sql, account.clock.now())]
+
+        assert await due() == []
+        async with pool.transaction() as holding:
+            await holding.execute("SELECT FROM recordings WHERE source_record_id = $1 FOR UPDATE", last)
+
+            # When events come again
+            ending = asyncio.create_task(account.look())
+
+            # Then the others are due at once, and the last one when it is free
+            await eventually(lambda: is_so(due, others))
+        await ending
+
+        assert await due() == [*others, last]
+        (outage,) = await account.outages()
+        assert (outage["ended_at"] is None, outage["recordings_due"]) == (False, 7)
+
+
+async def is_so(look: Callable[[], Awaitable[object]], wanted: object) -> bool:
+    return await look() == wanted

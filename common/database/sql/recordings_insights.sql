@@ -85,9 +85,21 @@ WHERE account_id = $1 AND (domain, source_record_id) IN (
 );
 
 -- name: fall_due
--- Recordings of a dark interval that lack insights are asked for at once.
-UPDATE recordings
-SET insights_due_at = $4
-WHERE account_id = $1 AND started_at >= $2 AND started_at <= $3 AND insights_state IN ('absent', 'partial')
-    AND audio_state <> 'erased'
-RETURNING source_record_id;
+-- So many recordings of a dark interval that lack insights are asked for at once, the first ones first: how many were found,
+-- how many fell due, and when the last of them began.
+WITH dark AS MATERIALIZED (
+    SELECT domain, source_record_id, started_at
+    FROM recordings
+    WHERE account_id = $1 AND started_at >= $2 AND started_at <= $3 AND insights_state IN ('absent', 'partial')
+        AND audio_state <> 'erased' AND insights_due_at IS DISTINCT FROM $4
+    ORDER BY started_at
+    LIMIT $5
+), fell AS (
+    UPDATE recordings r
+    SET insights_due_at = $4
+    FROM dark
+    WHERE r.account_id = $1 AND r.domain = dark.domain AND r.source_record_id = dark.source_record_id
+        AND r.insights_state IN ('absent', 'partial')
+    RETURNING r.source_record_id
+)
+SELECT count(*) AS found, (SELECT count(*) FROM fell) AS due, max(started_at) AS until FROM dark;
