@@ -21,17 +21,22 @@ _LOOK_AT_END: Final = 0.05
 
 async def drain(spool: Spool, publisher: Publishes, circuit: Circuit) -> None:
     """Publish what the spool holds, now and later, until cancelled. Each at least once."""
-    waits = pauses()
+    waits, skip = pauses(), 0
     while True:
         await spool.wait_filled()
         await publisher.wait_connected()
+        confirmed: list[int] = []
         try:
-            batch = await spool.oldest(1 if circuit.open else _IN_FLIGHT)
+            batch = await spool.oldest(1 if circuit.open else _IN_FLIGHT, skip)
             confirmed = await _publish(batch, publisher, circuit)
+            # What the broker never takes, as it is too large for it, must not hold up what is behind it.
+            if not batch.events:
+                skip = 0
+            elif len(batch.events) == 1 and not confirmed:
+                skip += 1
             await _remove(spool, batch, confirmed)
         except SpoolUnusable as error:
             structlog.get_logger().error("spool_failing", reason=str(error))
-            confirmed = []
         if confirmed:
             structlog.get_logger().info("events_drained", count=len(confirmed), left=spool.events)
         if circuit.open or not confirmed:

@@ -83,13 +83,15 @@ class SpoolFile:
         self.bytes += sum(len(wire.body) for _, wire in wires)
         self.oldest_at = at if self.oldest_at is None else self.oldest_at
 
-    def oldest(self, count: int, size: int) -> list[Waiting]:
-        """The oldest events, at most `count`, and no further one once their bodies have `size` bytes together."""
+    def oldest(self, count: int, size: int, skip: int) -> list[Waiting]:
+        """The oldest events behind `skip` others: at most `count`, and no further one once they have `size` bytes."""
         found: list[Waiting] = []
         with (
             _as_ours(),
             contextlib.closing(
-                self._database.execute("SELECT id, queue, headers, body FROM events ORDER BY id LIMIT ?", (count,))
+                self._database.execute(
+                    "SELECT id, queue, headers, body FROM events ORDER BY id LIMIT ? OFFSET ?", (count, skip)
+                )
             ) as rows,
         ):
             for number, queue, headers, body in rows:

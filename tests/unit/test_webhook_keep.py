@@ -230,6 +230,29 @@ async def test_only_confirmed_events_leave_the_spool(
     assert sorted(bodies(broker.taken)) == [event(number).raw for number in range(5)]
 
 
+async def test_an_event_that_the_broker_never_takes_holds_up_no_other(
+    keeper: Keeper, broker: Any, spool: Spool, running: Any, eventually: Any
+) -> None:
+    # Given an event that is too large for the broker, first in the spool
+    broker.refuses = {event(0).raw}
+    for number in range(4):
+        await keeper.keep(event(number), elapsed=0)
+    assert spool.events == 4
+
+    async with running(drain(spool, broker, keeper.circuit)):
+        await eventually(lambda: len(broker.taken) == 3)
+
+        # When more come, with the circuit open or not
+        for number in range(4, 8):
+            await keeper.keep(event(number), elapsed=0)
+            await eventually(lambda number=number: event(number).raw in bodies(broker.taken))
+
+        # Then it alone waits, and is tried again now and then
+        await eventually(lambda: spool.events == 1)
+        broker.refuses.clear()
+        await eventually(lambda: not spool.events)
+
+
 async def test_an_open_circuit_with_nothing_to_prove_it_wrong_is_closed(
     spool: Spool, running: Any, eventually: Any
 ) -> None:
