@@ -91,7 +91,7 @@ INSIGHTS_ASKED = Counter(
 )
 CALLS_ASKED = Counter(
     "ringvault_calls_asked",
-    "Requests for the call-log entry of one recording that polls did not show, by outcome: found, missing, rejected.",
+    "Requests for the call-log entry of one recording that polls did not show: found, missing, rejected, failed.",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -15,7 +15,7 @@ from common.database.pool import DatabaseAway, Pool
 from common.database.statements import statements
 from common.ringcentral.call_log import Window, of_session
 from common.ringcentral.client import RingCentral
-from common.ringcentral.errors import Missing, Rejected
+from common.ringcentral.errors import Missing, Rejected, SourceFailed
 from common.telemetry.metrics import CALLS_ASKED
 from services.poller.leadership import Leadership
 from services.poller.poll import write_as_leader
@@ -58,8 +58,8 @@ async def fetch_missed(
         window = Window(min(row["started_at"], clock.now()) - _BEGAN_BEFORE, clock.now())
         try:
             page = await of_session(client, row["telephony_session_id"], window)
-        except (Rejected, Missing):  # which must not keep the others waiting
-            CALLS_ASKED.labels("rejected").inc()
+        except (Rejected, Missing, SourceFailed) as error:  # which must not keep the others waiting
+            CALLS_ASKED.labels("failed" if isinstance(error, SourceFailed) else "rejected").inc()
             await _look_later(client.account_id, pool, clock, leadership, row)
             continue
         shown = any(row["source_record_id"] in call.recordings for call in page.calls)

@@ -89,6 +89,21 @@ async def test_what_the_call_log_never_shows_is_given_up_with_the_reason(account
     assert 3 <= requests(account, "call_log.list") <= 6
 
 
+async def test_one_that_ringcentral_fails_to_answer_keeps_no_other_waiting(account: Guarded) -> None:
+    others = [await heard(account) for _ in range(2)]
+    failing = await heard(account)
+    session = (await account.recording(failing))["telephony_session_id"]
+    fault = {"endpoint": "call_log.list", "kind": "status", "status": 500, "times": 100, "match": session}
+    account.simulator.world.faults.add(fault)
+
+    asked = [await ask_for_missed(account) for _ in range(2)]
+
+    assert sum(asked) == 2
+    assert {(await account.recording(one))["audio_state"] for one in others} == {"pending"}
+    row = await account.recording(failing)
+    assert (row["audio_state"], row["audio_due_at"] > account.clock.now()) == ("unknown", True)
+
+
 async def test_many_that_are_missed_cost_a_few_requests_at_a_time(account: Guarded) -> None:
     for _ in range(AFTER_A_POLL + 3):
         await account.call(insights_after=2 * MINUTE)
