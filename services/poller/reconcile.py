@@ -46,9 +46,9 @@ class Schedule:
     retention: timedelta
 
     def due(self, kind: Kind, last: Reading, now: datetime) -> tuple[datetime, datetime] | None:
-        """The span of a reading that is due, or nothing. Pure."""
+        """The span of a reading that is due, or nothing; after one that began later than now, at once. Pure."""
         every = {"recent": self.recent_every, "all": ALL_EVERY}[kind]
-        if now < last.started_at + every:
+        if last.started_at <= now < last.started_at + every:
             return None
         return now - (RECENT if kind == "recent" else self.retention), now - SETTLED_AFTER
 

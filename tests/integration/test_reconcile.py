@@ -88,6 +88,16 @@ async def test_what_no_poll_told_of_is_found_once_and_fetched_after_live_work(
     assert await healed(pool) == {"call_unseen": 20}
 
 
+async def test_a_clock_that_was_years_ahead_for_a_while_stops_no_reading(
+    reconcile_all: Callable[[timedelta], Awaitable[int]],
+) -> None:
+    assert await reconcile_all(1000 * A_DAY) == 7 + 90
+
+    assert await reconcile_all(A_DAY) == 7 + 90
+    assert await reconcile_all(A_DAY) == 0
+    assert await reconcile_all(2 * A_DAY + timedelta(minutes=1)) == 7
+
+
 async def test_rows_that_were_lost_and_recordings_that_came_late_are_told_apart(
     client: RingCentral,
     pool: Pool,

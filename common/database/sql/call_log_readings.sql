@@ -21,7 +21,7 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = ANY($3::text[]) AND
 SELECT reading_id, begins, ends, read_until, started_at, finished_at, calls, recordings, new_calls, healed
 FROM call_log_readings
 WHERE account_id = $1 AND kind = $2 AND (begins = $3 OR $3 IS NULL) AND (ends = $4 OR $4 IS NULL)
-ORDER BY started_at DESC
+ORDER BY reading_id DESC
 LIMIT 1;
 
 -- name: begin
