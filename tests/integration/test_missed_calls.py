@@ -89,6 +89,23 @@ async def test_what_the_call_log_never_shows_is_given_up_with_the_reason(account
     assert 3 <= requests(account, "call_log.list") <= 6
 
 
+async def test_one_that_ringcentral_fails_to_answer_for_is_not_said_to_be_missing(account: Guarded) -> None:
+    recording = await heard(account)
+    fault = {"endpoint": "call_log.list", "kind": "status", "status": 500, "times": 100}
+    account.simulator.world.faults.add(fault)
+
+    for _ in range(20):
+        await ask_for_missed(account)
+        await account.pass_time(DAY / 4)
+
+    row = await account.recording(recording)
+    assert row["audio_reason"] == "RingCentral failed to answer for its call"
+    account.simulator.world.faults.clear()
+    await account.pass_time(DAY)
+    assert await ask_for_missed(account) == 1
+    assert (await account.recording(recording))["audio_state"] == "pending"
+
+
 async def test_one_that_ringcentral_fails_to_answer_keeps_no_other_waiting(account: Guarded) -> None:
     others = [await heard(account) for _ in range(2)]
     failing = await heard(account)
