@@ -9,7 +9,7 @@ import structlog
 
 from common.clock import PausingClock
 from common.database.pool import DatabaseAway
-from common.ringcentral.errors import RingCentralError, pause_asked_by
+from common.ringcentral.errors import NoBudget, RingCentralError, pause_asked_by
 from common.telemetry.health import Health, Work
 from services.poller.leadership import LeadershipLost
 
@@ -40,13 +40,13 @@ class Rounds:
                 try:
                     seconds = await once(work)
                     retry_after = RETRY_AFTER
+                except (DatabaseAway, NoBudget) as error:  # nothing was sent
+                    structlog.get_logger().warning("clockwork_waited", what=name, reason=str(error))
+                    seconds = RETRY_AFTER
                 except RingCentralError as error:
                     structlog.get_logger().warning("clockwork_waited", what=name, reason=str(error))
                     seconds = max(retry_after, pause_asked_by(error))
                     retry_after = min(2 * retry_after, LONGEST_RETRY)
-                except DatabaseAway as error:
-                    structlog.get_logger().warning("clockwork_waited", what=name, reason=str(error))
-                    seconds = RETRY_AFTER
                 except LeadershipLost:
                     raise
                 except Exception:  # noqa: BLE001 - a defect of ours in one loop must not end the others, again and again

@@ -7,7 +7,7 @@ import pytest
 
 from common.clock import SystemClock
 from common.database.pool import DatabaseAway
-from common.ringcentral.errors import SourceFailed
+from common.ringcentral.errors import NoBudget, SourceFailed
 from common.telemetry.health import Health, Work
 from services.poller import rounds
 from services.poller.leadership import LeadershipLost
@@ -49,7 +49,8 @@ class Hurried(SystemClock):
 async def test_what_ringcentral_fails_is_tried_less_and_less_often_until_it_works(stop: asyncio.Event) -> None:
     """Each try of a poll takes requests from the budget before all others."""
     clock = Hurried()
-    ends: list[Exception | None] = [*[SourceFailed("away")] * 6, None, SourceFailed("away"), DatabaseAway("away"), None]
+    failed, not_sent = SourceFailed("away"), (DatabaseAway("away"), NoBudget("no slot"))
+    ends: list[Exception | None] = [*[failed] * 6, None, failed, *not_sent, failed, None]
 
     async def once(_work: Work) -> float:
         end = ends.pop(0)
@@ -61,7 +62,7 @@ async def test_what_ringcentral_fails_is_tried_less_and_less_often_until_it_work
 
     await Rounds(clock, Health(), stop).repeat("a loop", once)
 
-    assert clock.pauses == [5, 10, 20, 40, 60, 60, 1, 5, 5, 1]
+    assert clock.pauses == [5, 10, 20, 40, 60, 60, 1, 5, 5, 5, 10, 1]
 
 
 async def test_a_round_in_which_nothing_moves_is_a_stall_until_something_does(stop: asyncio.Event) -> None:
