@@ -83,7 +83,7 @@ async def _in_hand(client: RingCentral, pool: Pool, clock: Clock, schedule: Sche
     if last is None:
         await note_first_poll(pool, client.account_id, kind, now - FIRST_LOOK, now)
         return None
-    if last.finished_at is None:
+    if last.finished_at is None and last.started_at <= now:
         return last
     span = schedule.due(kind, last, now)
     return None if span is None else await begin_reading(pool, client.account_id, kind, *span, now)
