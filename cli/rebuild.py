@@ -9,7 +9,7 @@ from cli.progress import say, show
 from common.clock import SystemClock
 from common.database.pool import Pool
 from common.settings import AccountSettings, DatabaseSettings, SettingsError, StorageSettings
-from common.storage.from_settings import storage_from
+from common.storage.from_settings import storage_of
 from common.storage.interface import StorageError
 from services.insights.rebuild import Rebuilt, rebuild
 
@@ -31,7 +31,7 @@ async def _rebuild(settings: RebuildSettings, pool: Pool) -> str:
     total = Rebuilt()
     try:
         async with (
-            storage_from(settings) as storage,
+            storage_of(settings) as storage,
             aclosing(rebuild(pool, storage, SystemClock(), settings.rc_account_id, say)) as objects,
         ):
             async for one in objects:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError
 
 from common.storage.interface import ObjectFacts, StorageError, StoredObject, nothing_to_check, nothing_to_note
@@ -191,15 +192,17 @@ async def open_s3(*, bucket: str, prefix: str, options: S3Options) -> AsyncItera
         max_pool_connections=CONNECTIONS,
         http_session_cls=S3Connections,
     )
-    session = aioboto3.Session(options.get("access_key"), options.get("secret_key"), region_name=options.get("region"))
+    core = get_session()
+    session = aioboto3.Session(
+        options.get("access_key"), options.get("secret_key"), region_name=options.get("region"), botocore_session=core
+    )
     server = f" at {_host(endpoint_url)}" if endpoint_url else ""
     place = f"The storage s3://{bucket}{server}"
-    verify = _authorities(options.get("ca_bundle"), place)
+    # In any case: the library takes an empty AWS_CA_BUNDLE of the environment for: anybody.
+    core.set_config_variable("ca_bundle", _authorities(options.get("ca_bundle"), place))
     async with contextlib.AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(
-                session.client("s3", endpoint_url=endpoint_url, verify=verify, config=config)
-            )
+            client = await stack.enter_async_context(session.client("s3", endpoint_url=endpoint_url, config=config))
         except (BotoCoreError, ValueError) as error:
             raise StorageError(
                 f"{place} cannot be used as it is set up ({type(error).__name__}): check the AWS_ settings."
@@ -208,7 +211,7 @@ async def open_s3(*, bucket: str, prefix: str, options: S3Options) -> AsyncItera
 
 
 def _authorities(file: str | None, place: str) -> str | bool:
-    """What vouches for the server; named in any case, because the library takes an empty AWS_CA_BUNDLE for: nothing."""
+    """What vouches for a server: the file of certificates, or those that everybody trusts."""
     if not file:
         return True
     try:
