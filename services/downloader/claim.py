@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -69,7 +69,11 @@ class Claim:
         return found
 
     async def _run_patiently(self, statement: str, *values: object, ends: bool = False) -> object:
-        """The same; while the database is away, again for as long as the claim lives.
+        """The same, and again while the database is away: see `_patiently`."""
+        return await self._patiently(lambda: self._run(statement, *values), ends=ends)
+
+    async def _patiently(self, run: Callable[[], Awaitable[object]], *, ends: bool = False) -> object:
+        """What `run` returns; while the database is away, again for as long as the claim lives.
 
         Or all that the attempt has fetched would be fetched again. `ends` says that the statement ends the claim.
         Raises `ClaimLost` and `DatabaseAway`.
@@ -77,7 +81,7 @@ class Claim:
         loop, answer_lost = asyncio.get_running_loop(), False
         while True:
             try:
-                return await self._run(statement, *values)
+                return await run()
             except ClaimLost:
                 if not (ends and answer_lost) or loop.time() > self.lives_until:
                     raise
@@ -92,9 +96,13 @@ class Claim:
 
     async def check(self, *, patiently: bool = False) -> None:
         """Renew the claim, and wait for the database if told so; raises `ClaimLost`."""
+        await (self._patiently(self._renew) if patiently else self._renew())
+
+    async def _renew(self) -> None:
+        """Try once to renew the claim; what a later try was told meanwhile stays. Raises `ClaimLost`."""
         asked = asyncio.get_running_loop().time()
-        await (self._run_patiently if patiently else self._run)("renew_claim", CLAIM_SECONDS)
-        self.lives_until = asked + CLAIM_SECONDS
+        await self._run("renew_claim", CLAIM_SECONDS)
+        self.lives_until = max(self.lives_until, asked + CLAIM_SECONDS)
 
     async def fix_object(self, name: str) -> str:
         """The object's name: the first that was fixed, for ever."""
@@ -167,7 +175,7 @@ class Claim:
         while not self.lost:
             await asyncio.sleep(RENEW_EVERY)
             try:
-                await self.check()
+                await self._renew()
             except ClaimLost:
                 break
             except DatabaseAway as error:

@@ -1,6 +1,7 @@
 """Postgres goes away between the object and the row: what was fetched is not fetched again if it is back in time."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from structlog.typing import EventDict
 from common.database.migrate import migrate
 from common.database.pool import DatabaseAway, Pool, open_pool
 from common.database.statements import statements
+from common.messages import DownloadRecording
 from common.storage.file_system import FileStorage
 from common.storage.interface import ObjectFacts
 from private_servers.postgres import Postgres
 from services.downloader import claim
-from tests.integration.download_bench import DownloadBench, download_bench
+from tests.integration.download_bench import ACCOUNT, DownloadBench, download_bench
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,50 @@ async def test_audio_in_hand_outlives_a_short_absence_of_the_database(
     row = await bench.take(recording_id)
 
     assert (row["audio_state"], row["audio_attempts"], bench.asked()) == ("stored", 1, 1)
+
+
+async def claimed(bench: DownloadBench) -> claim.Claim:
+    job = DownloadRecording(ACCOUNT, "pbx", await bench.order())
+    taken = await claim.take_claim(bench.downloads.pool, bench.downloads.clock, job, uuid.uuid4())
+    assert taken is not None
+    return taken
+
+
+async def test_a_renewal_that_had_to_wait_counts_from_the_try_that_succeeded(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "_ONCE_MORE_AFTER", 0.0)
+    taken, fetchval, away_at = await claimed(bench), Pool.fetchval, 0.0
+
+    async def away_once(_pool: Pool, _statement: str, *_values: object) -> Any:
+        nonlocal away_at
+        away_at = asyncio.get_running_loop().time()
+        monkeypatch.setattr(Pool, "fetchval", fetchval)
+        raise DatabaseAway("ConnectionDoesNotExistError")
+
+    monkeypatch.setattr(Pool, "fetchval", away_once)
+    await taken.check(patiently=True)
+
+    assert taken.lives_until > away_at + claim.CLAIM_SECONDS
+
+
+async def test_a_renewal_that_is_overtaken_by_a_later_one_does_not_shorten_the_claim(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, fetchval, later = await claimed(bench), Pool.fetchval, 0.0
+
+    async def overtaken(pool: Pool, statement: str, *values: object) -> Any:
+        nonlocal later
+        monkeypatch.setattr(Pool, "fetchval", fetchval)
+        answer = await fetchval(pool, statement, *values)
+        await taken.check()
+        later = taken.lives_until
+        return answer
+
+    monkeypatch.setattr(Pool, "fetchval", overtaken)
+    await taken.check()
+
+    assert taken.lives_until == later > 0
 
 
 @pytest.mark.usefixtures("killed_after_the_write")

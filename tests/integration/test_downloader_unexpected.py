@@ -124,7 +124,7 @@ async def test_a_renewal_that_fails_in_a_way_that_nobody_expects_is_told_and_los
 
     taken = await take_claim(pool, CLOCK, job, uuid.uuid4())
     assert taken is not None
-    monkeypatch.setattr(Claim, "check", unreadable)
+    monkeypatch.setattr(Claim, "_renew", unreadable)
     monkeypatch.setattr(claim, "RENEW_EVERY", 0.0)
 
     with capture_logs() as logs, pytest.raises(ClaimLost):
