@@ -20,11 +20,12 @@ from services.downloader.ranges import Told, content_type_of, content_type_of_re
 from services.downloader.throughput import Throughput, TooSlow
 from services.downloader.waits import Waits
 
-#: Times that one attempt goes on after a lost connection: a minute's budget of one user (facts 6). What breaks more
-#: often is left to the schedule, and the budget to others.
+#: Requests for a rest in one attempt: a minute's budget of one user (facts 6). What takes more of them is left to the
+#: schedule, and the budget to others.
 MOST_RESUMES: Final = 10
-#: Seconds before the rest is asked for again when that got no answer, or a 5xx: what cuts a connection lasts a moment.
-_PAUSES: Final = (2.0, 10.0)
+#: Seconds before the rest is asked for once more when that failed: what cuts a connection lasts a moment. Not oftener,
+#: as it cuts all connections at once, and these requests go before all others.
+_PAUSE: Final = 10.0
 #: Who has spent a slot on audio goes first for the next one, or that slot is lost.
 FINISHING: Final = Priority.POLL
 #: What the body of an error begins with: JSON, HTML, XML; no audio does.
@@ -164,19 +165,19 @@ class Source:
         self._told = replace(self._told, total=total)
 
     async def _ask_for_rest(self, headers: Mapping[str, str]) -> None:
-        """Send the request for the rest, and again after each of `_PAUSES`, or the pause that RingCentral asks for."""
-        for pause in (*_PAUSES, None):
-            self._resumes += 1
-            try:
-                await self._ask(headers, FINISHING)
-            except SourceFailed as error:
-                asked = pause_asked_by(error)
-                if pause is None or asked > _PAUSES[-1] or self._resumes == MOST_RESUMES:
-                    raise
-            else:
-                return
-            with self.waits.on("source"):
-                await asyncio.sleep(max(pause, asked))
+        """Send the request for the rest, and once more after `_PAUSE`, unless RingCentral asks for a longer one."""
+        self._resumes += 1
+        try:
+            await self._ask(headers, FINISHING)
+        except SourceFailed as error:
+            if pause_asked_by(error) > _PAUSE or self._resumes == MOST_RESUMES:
+                raise
+        else:
+            return
+        with self.waits.on("source"):
+            await asyncio.sleep(_PAUSE)
+        self._resumes += 1
+        await self._ask(headers, FINISHING)
 
     async def _ask(self, headers: Mapping[str, str], priority: Priority) -> None:
         """Send a request; waiting for budget is no stall."""
