@@ -24,7 +24,7 @@ from services.downloader.schedule import STEPS
 CLAIM_SECONDS: Final = 60.0
 #: Seconds between renewals: three may fail before the claim is lost.
 RENEW_EVERY: Final = 15.0
-#: Seconds between two tries to record an outcome: so late a database that is back is noticed at most.
+#: Seconds between two tries of a statement that waits: so late a database that is back is noticed at most.
 _ONCE_MORE_AFTER: Final = 1.0
 
 
@@ -91,7 +91,7 @@ class Claim:
                 answer_lost = True
                 if loop.time() + _ONCE_MORE_AFTER > self.lives_until:
                     raise
-                structlog.get_logger().warning("outcome_waits", error=str(error))
+                structlog.get_logger().warning("claim_waits", error=str(error))
                 await asyncio.sleep(_ONCE_MORE_AFTER)
 
     async def check(self, *, patiently: bool = False) -> None:

@@ -53,7 +53,7 @@ def killed_after_the_write(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) 
 
 async def start_once_it_is_missed(postgres: Postgres, lines: list[EventDict], eventually: Any) -> None:
     async def missed() -> bool:
-        return any(line["event"] == "outcome_waits" for line in lines)
+        return any(line["event"] == "claim_waits" for line in lines)
 
     await eventually(missed)
     await asyncio.to_thread(postgres.start)
