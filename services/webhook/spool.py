@@ -112,13 +112,14 @@ class Spool:
             await self._call(batch.file.remove, list(ids))
         except SpoolDamaged:
             await self._replace(batch.file)
-        await self._finish_empty()
+        if batch.file in self._adopted and not batch.file.events:
+            self._adopted.remove(batch.file)
+            await self._call(self._folder.finish, batch.file)
         self._note_filled()
 
     async def look_after(self) -> None:
         """Adopt the files of processes that are gone, and see whether a failing disk works again."""
         self._adopted += await self._call(self._folder.adopt)
-        await self._finish_empty()  # each process that is killed leaves one, mostly empty.
         own = self._own
         try:
             if self._failing:
@@ -178,11 +179,6 @@ class Spool:
                 return
             self._note_filled()
             await self._call(self._folder.set_aside, damaged)
-
-    async def _finish_empty(self) -> None:
-        while empty := next((file for file in self._adopted if not file.events), None):
-            self._adopted.remove(empty)
-            await self._call(self._folder.finish, empty)
 
     def _files(self) -> list[SpoolFile]:
         return [*self._adopted, self._own]

@@ -42,7 +42,10 @@ class SpoolFolder:
             raise
 
     def adopt(self) -> list[SpoolFile]:
-        """The files whose owners are gone, from now on ours. A damaged one is set aside. Raises nothing."""
+        """The files whose owners are gone, from now on ours; an empty one is deleted, a damaged one set aside.
+
+        Raises nothing.
+        """
         paths = sorted(self._folder.glob(f"*{SUFFIX}"))
         files = [self._adopt(path) for path in paths if path not in self._locks]
         return [file for file in files if file is not None]
@@ -63,6 +66,9 @@ class SpoolFolder:
             self._unlock(path, remove=False)
             return None
         structlog.get_logger().info("spool_adopted", file=path.name, events=file.events)
+        if not file.events:  # each process that is killed leaves one, mostly empty.
+            self.finish(file)
+            return None
         return file
 
     def finish(self, file: SpoolFile) -> None:
