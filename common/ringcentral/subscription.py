@@ -28,11 +28,11 @@ class Subscription:
     disabled_filters: tuple[str, ...]
     blacklisted_at: datetime | None
 
-    def seconds_left(self, now: datetime) -> float:
-        """Until it ends, by RingCentral's word; none when it does not say."""
+    def seconds_left(self, now: datetime) -> float | None:
+        """Until it ends, by RingCentral's word; None when it does not say."""
         if self.expires_in is not None:
             return self.expires_in
-        return max(0.0, (self.expires_at - now).total_seconds()) if self.expires_at is not None else 0.0
+        return max(0.0, (self.expires_at - now).total_seconds()) if self.expires_at is not None else None
 
 
 def filters_for(domains: Sequence[str]) -> list[str]:

@@ -109,11 +109,12 @@ def _fits(duty: Duty, row: asyncpg.Record, found: Subscription) -> bool:
 
 
 def _part_left(duty: Duty, row: asyncpg.Record, found: Subscription) -> float:
-    """The part of its lifetime that is left, by our record or by RingCentral's word, whichever is less."""
+    """The part of its lifetime that is left, by our record or by RingCentral's word, the lesser if both tell."""
     expires_at: datetime = row["expires_at"]
     renewed_at: datetime = row["renewed_at"]
     now, lifetime = duty.clock.now(), (expires_at - renewed_at).total_seconds()
-    left = min((expires_at - now).total_seconds(), found.seconds_left(now))
+    recorded, told = (expires_at - now).total_seconds(), found.seconds_left(now)
+    left = recorded if told is None else min(recorded, told)
     return left / lifetime if lifetime > 0 else 0.0  # it was at its end when it was recorded
 
 

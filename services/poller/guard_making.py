@@ -96,7 +96,8 @@ async def _at_address(duty: Duty, credential: str, address: str) -> list[Subscri
 async def record(duty: Duty, found: Subscription, credential: str, intent: asyncpg.Record | None = None) -> None:
     """Record one as ours, with its end; with the address and token of the intent by which it was found."""
     now = duty.clock.now()
-    seconds = found.seconds_left(now)
+    told = found.seconds_left(now)
+    seconds = LIFETIME if told is None else told  # what we asked for
     expires_at = now + timedelta(seconds=seconds)
     address = intent["address"] if intent else duty.wanted.address
     digest = intent["verification_token_digest"] if intent else duty.wanted.token_digest

@@ -121,17 +121,17 @@ async def test_it_is_renewed_for_months_and_never_made_again(account: Guarded) -
     assert await account.outages() == []
 
 
-async def test_an_answer_that_tells_only_when_it_ends_is_enough(
-    account: Guarded, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lacking", [{"expiresIn"}, {"expiresIn", "expirationTime"}], ids=["seconds", "end"])
+async def test_an_answer_that_does_not_tell_its_seconds_or_its_end_at_all_is_enough(
+    account: Guarded, monkeypatch: pytest.MonkeyPatch, lacking: set[str]
 ) -> None:
     rendered = Subscriptions.rendered
 
-    def without_seconds(self: Subscriptions, subscription: Subscription, url: str) -> dict[str, object]:
-        shown = rendered(self, subscription, url)
-        del shown["expiresIn"]  # RingCentral's specification does not require it.
-        return shown
+    def without(self: Subscriptions, subscription: Subscription, url: str) -> dict[str, object]:
+        # RingCentral's specification does not require the seconds.
+        return {name: value for name, value in rendered(self, subscription, url).items() if name not in lacking}
 
-    monkeypatch.setattr(Subscriptions, "rendered", without_seconds)
+    monkeypatch.setattr(Subscriptions, "rendered", without)
     await account.look()
     first = account.only.id
     for _ in range(4):
