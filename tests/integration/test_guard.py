@@ -142,6 +142,18 @@ async def test_an_answer_that_does_not_tell_its_seconds_or_its_end_at_all_is_eno
     assert account.only.expires_at - account.simulator.world.clock.now() > 14 * DAY
 
 
+async def test_a_record_without_a_lifetime_is_replaced(account: Guarded) -> None:
+    await account.look()
+    first = account.only.id
+    await account.pool.execute("UPDATE subscriptions SET expires_at = renewed_at")
+
+    await account.look()
+
+    assert account.only.id != first
+    assert await account.pool.fetchval("SELECT expires_at > renewed_at FROM subscriptions")
+    assert await account.outages() == []
+
+
 async def test_whoever_begins_to_lead_tells_when_the_subscription_ends(account: Guarded) -> None:
     await account.look()
     silence_guard()  # as in a process that has just started
