@@ -20,7 +20,8 @@ ALONE_AFTER: Final = timedelta(days=1)
 #: How far back answers are looked at that may show a silence: each pass looks, and one may have been away for a night.
 LOOK_BACK: Final = ALONE_AFTER + timedelta(days=1)
 #: Recordings of a dark interval that fall due in one transaction, a fraction of a second. It holds the lease's row, so
-#: that one for a whole month's would keep the leader from renewing the lease until it is lost, again and again.
+#: that one for a whole month's would keep the leader from renewing the lease until it is lost, again and again. It
+#: bounds what is found: of the interval's recordings those that lack nothing are read as well, however many they are.
 TOGETHER: Final = 5000
 
 

@@ -99,7 +99,7 @@ WITH dark AS MATERIALIZED (
     SET insights_due_at = $4
     FROM dark
     WHERE r.account_id = $1 AND r.domain = dark.domain AND r.source_record_id = dark.source_record_id
-        AND r.insights_state IN ('absent', 'partial')
+        AND r.insights_state IN ('absent', 'partial') AND r.audio_state <> 'erased'
     RETURNING r.source_record_id
 )
 SELECT count(*) AS found, (SELECT count(*) FROM fell) AS due, max(started_at) AS until FROM dark;
