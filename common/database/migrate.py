@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from common.database.pool import Pool
+from common.database.pool import Pool, outage
 
 #: Any number that nobody else uses: `pg_advisory_xact_lock` lets one `migrate` in at a time, behind poolers as well.
 _LOCK: Final = 7_246_582_258
@@ -65,9 +65,13 @@ async def migrate(url: str, *, minutes: float = MINUTES) -> list[str]:
     """Bring the schema up to date, each migration within so many minutes, and return the names of what was applied.
 
     May be run by many at once and again: each migration is applied once, whole or not at all. Raises `SchemaError` when
-    a migration that was applied differs from ours, or one is given up, and asyncpg's errors as they are.
+    a migration that was applied differs from ours, or one is given up, `DatabaseAway` when a pooler answers to the new
+    connection with an internal error, and asyncpg's other errors as they are.
     """
-    connection = await asyncpg.connect(url, statement_cache_size=0, timeout=30)
+    try:
+        connection = await asyncpg.connect(url, statement_cache_size=0, timeout=30)
+    except asyncpg.InternalServerError as error:
+        raise outage(error) from error
     try:
         return [migration.name for migration in migrations() if await _apply(connection, migration, minutes)]
     finally:

@@ -40,6 +40,9 @@ AWAY_ERRORS: Final = (
 #: Errors of connecting that say "these credentials or this database are wrong".
 REFUSED: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
+#: How Supavisor begins to say that it knows no such project or user: as an internal error, before 2.9 without a code.
+_UNKNOWN: Final = ("(ENOTFOUND)", "Tenant or user not found")
+
 #: Connections per process: enough for four downloads with their claims and the budget; small plans of hosted Postgres
 #: offer a few dozen in all.
 _POOL_SIZE: Final = 8
@@ -71,7 +74,14 @@ def _is_away(error: Exception, connection: "Connection | None") -> bool:
         return connection is None
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError) and (connection is None or _is_closed(connection))
-    return isinstance(error, AWAY_ERRORS)
+    return isinstance(error, (*AWAY_ERRORS, *REFUSED))
+
+
+def outage(error: Exception) -> DatabaseAway:
+    """Ours for an error of asyncpg's that is one. What the server said is left out: it names users and projects."""
+    unknown = isinstance(error, asyncpg.InternalServerError) and str(error).startswith(_UNKNOWN)
+    kind = DatabaseRefuses if unknown or isinstance(error, REFUSED) else DatabaseAway
+    return kind(type(error).__name__)
 
 
 def _is_closed(connection: Connection) -> bool:
@@ -127,15 +137,14 @@ class Pool:
         try:
             connection = await self._pool.acquire(timeout=_CONNECT_TIMEOUT)
             yield connection
-        except REFUSED as error:
-            raise self._away(DatabaseRefuses, error) from error
         except Exception as error:
             if not _is_away(error, connection):
                 raise
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 # The old primary would keep the connections that it has: the next ones look for the new one.
                 await self._pool.expire_connections()
-            raise self._away(DatabaseAway, error) from error
+            DATABASE_AWAY.labels(type(error).__name__).inc()
+            raise outage(error) from error
         finally:
             if connection is not None:
                 await asyncio.shield(self._release(connection))
@@ -143,12 +152,6 @@ class Pool:
     async def _release(self, connection: Connection) -> None:
         with suppress(*AWAY_ERRORS):  # it is dropped then
             await self._pool.release(connection, timeout=_GIVE_UP_WITHIN)
-
-    @staticmethod
-    def _away(kind: type[DatabaseAway], error: Exception) -> DatabaseAway:
-        name = type(error).__name__
-        DATABASE_AWAY.labels(name).inc()
-        return kind(name)
 
     async def close(self) -> None:
         """Close all connections, also those to a database that is frozen: within seconds, no error."""

@@ -20,7 +20,9 @@ from common.clock import SystemClock
 from common.database import pool as pools
 from common.database.migrate import migrate
 from common.database.pool import Connection, DatabaseAway, DatabaseRefuses, Pool, open_pool
+from common.database.ready import wait_for_schema
 from common.messages import InsightsReceived
+from common.process import CannotStart
 from common.telemetry.health import Health
 from private_servers.postgres import Postgres
 from private_servers.rabbitmq import RabbitMQ
@@ -28,6 +30,10 @@ from services.insights.handle import handle
 
 #: Who the services are here: no superuser, as those are spared some of what may happen.
 USER, PASSWORD = "services", "secret"
+
+#: What Supavisor says to a new client, each as an internal error: it is full, or knows no such project or user.
+FULL = "(EMAXCLIENTCONN) max client connections reached"
+UNKNOWN = ["(ENOTFOUND) tenant/user services.project not found", "Tenant or user not found"]
 
 Outage = AbstractAsyncContextManager[None]
 
@@ -178,8 +184,8 @@ async def test_an_event_waits_for_a_pooler_that_calls_its_own_outage_an_internal
     exhausted.set()
     with capture_logs() as lines:
         async with (
-            exhaustible_pooler(postgres, exhausted) as port,
-            open_pool(f"{database.replace(str(postgres.port), str(port))}?sslmode=disable", "test") as pool,
+            pooler(postgres, database, exhausted) as url,
+            open_pool(url, "test") as pool,
             consuming(rabbitmq, publisher, pool, health),
         ):
             await publish_event(publisher, "1")
@@ -191,13 +197,70 @@ async def test_an_event_waits_for_a_pooler_that_calls_its_own_outage_an_internal
     assert await taken(f"{InsightsReceived.QUEUE}.dead") == []
 
 
+async def test_an_internal_error_of_a_statement_is_its_own_and_no_outage(
+    postgres: Postgres,
+    database: str,
+    rabbitmq: RabbitMQ,
+    publisher: Publisher,
+    taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]],
+    eventually: Any,
+) -> None:
+    async def decided() -> bool:
+        return await pool.fetchval("SELECT count(*) FROM insight_events") or await waits(lines, {"InternalServerError"})
+
+    with capture_logs() as lines:
+        async with (
+            open_pool(database, "test") as pool,
+            saying("XX000", postgres),
+            consuming(rabbitmq, publisher, pool, Health()),
+        ):
+            await publish_event(publisher, "1")
+            await eventually(decided)
+            error = await pool.fetchval("SELECT error FROM insight_events")
+            assert error == "Postgres refused it: InternalServerError"
+
+    assert await taken(f"{InsightsReceived.QUEUE}.dead") == []
+    assert await taken(InsightsReceived.QUEUE) == []
+
+
+@pytest.mark.parametrize("said", UNKNOWN)
+async def test_a_project_or_user_that_a_pooler_does_not_know_is_for_a_person_to_mend(
+    said: str, postgres: Postgres, database: str
+) -> None:
+    unknown = asyncio.Event()
+    unknown.set()
+    async with pooler(postgres, database, unknown, said) as url, open_pool(url, "test") as pool:
+        with pytest.raises(DatabaseRefuses, match=r"^InternalServerError$") as refused:
+            await pool.fetchval("SELECT 1")
+        assert "refused by Postgres" in str(sentence_of(refused.value))
+        with pytest.raises(CannotStart, match="refused by Postgres"):
+            await wait_for_schema(pool, Health(), asyncio.Event())
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [(FULL, "cannot be reached, or used now"), *((said, "refused by Postgres") for said in UNKNOWN)],
+)
+async def test_migrate_says_in_one_sentence_what_a_pooler_calls_an_internal_error(
+    said: str, sentence: str, postgres: Postgres, database: str
+) -> None:
+    refusing = asyncio.Event()
+    refusing.set()
+    async with pooler(postgres, database, refusing, said) as url:
+        with pytest.raises(DatabaseAway, match=r"^InternalServerError$") as away:
+            await migrate(url)
+        assert sentence in str(sentence_of(away.value))
+        refusing.clear()
+        assert await migrate(url) == []
+
+
 @asynccontextmanager
-async def exhaustible_pooler(postgres: Postgres, exhausted: asyncio.Event) -> AsyncIterator[int]:
-    """Hands on what it gets; while it is exhausted, it answers to a new client as Supavisor does. Yields its port."""
-    said = b"SFATAL\0CXX000\0M(EMAXCLIENTCONN) max client connections reached\0\0"
+async def pooler(postgres: Postgres, database: str, refusing: asyncio.Event, text: str = FULL) -> AsyncIterator[str]:
+    """Hands on what it gets; while it refuses, it answers to a new client as Supavisor does. Yields the URL by it."""
+    said = f"SFATAL\0CXX000\0M{text}\0\0".encode()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if exhausted.is_set():
+        if refusing.is_set():
             await reader.read(1)
             writer.write(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
         else:
@@ -206,7 +269,8 @@ async def exhaustible_pooler(postgres: Postgres, exhausted: asyncio.Event) -> As
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield int(server.sockets[0].getsockname()[1])
+        port = server.sockets[0].getsockname()[1]
+        yield f"{database.replace(str(postgres.port), str(port))}?sslmode=disable"
 
 
 async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
