@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 #: Work that was granted and shows no sign of progress for this long is stalled: longer than the steps of a handler that
-#: cannot tell of progress together (the last part, completing and looking at an object: three minutes each at worst).
+#: cannot tell of progress together, three minutes each at worst: the last part, completing and looking at an object; or
+#: listing and aborting what an attempt before has left open, after the wait for the storage's probe.
 STALLED_AFTER_SECONDS = 600.0
 
 
@@ -32,7 +33,7 @@ class Work:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """While inside, the work waits for budget, broker or database, which is never a stall."""
+        """While inside, the work waits for budget, broker, database or a storage that was away; never a stall."""
         self._waiting = True
         try:
             yield

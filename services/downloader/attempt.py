@@ -62,7 +62,8 @@ async def attempt(downloads: Downloads, claim: Claim, work: Work) -> Arrived:
     try:
         async with claim.held(ATTEMPT_DEADLINE), AsyncExitStack() as stack:
             with waits.on("storage"):
-                await downloads.gate.pass_through()
+                with work.waiting():
+                    await downloads.gate.pass_through()
                 if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
                     await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
             source = Source(downloads.client, claim.audio_content_uri, claim.priority, work, waits)

@@ -13,8 +13,9 @@ from common.storage.interface import Storage, StorageError
 
 #: Seconds between two probes of one process: so late the end of an outage is noticed at most.
 _PROBE_EVERY: Final = 10.0
-#: Seconds that a probe may take, so that those who wait for it are not taken for stalled: its part of 5 MiB gets
-#: through on any line on which those of recordings do, at 30 KB/s.
+#: Seconds that a probe may take; ending what it had begun may take three minutes more. Together that is less than half
+#: of an attempt, so that one which waited for it has time left. The probe's part of 5 MiB gets through on any line on
+#: which those of recordings do, at 30 KB/s.
 _PROBE_WITHIN: Final = 240.0
 
 
