@@ -3,9 +3,10 @@ the end of uploads and trial objects that were left there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import structlog
@@ -25,6 +26,31 @@ _HOLDS: Final = 900.0
 LOOK_EVERY: Final = 30.0
 
 
+@dataclass(slots=True)
+class _Steps:
+    """How some steps went: whether there is more to do, and whether one failed."""
+
+    more: bool = False
+    failed: bool = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Around each step: that it failed is told, and the others do not wait for it."""
+        try:
+            yield
+        except (StorageError, DatabaseAway) as error:
+            self.failed = True
+            structlog.get_logger().warning("housekeeping_waited", reason=str(error))
+        except Exception:  # noqa: BLE001 - nobody waits for this task: it would end for good, and nobody would know.
+            self.failed = True
+            structlog.get_logger().exception("housekeeping_failed")
+
+    @property
+    def go_on(self) -> bool:
+        """Whether the next look comes at once: a step that failed has a pause before it is tried again."""
+        return self.more and not self.failed
+
+
 async def keep_house(
     pool: Pool,
     storage: Storage,
@@ -35,18 +61,19 @@ async def keep_house(
 ) -> None:
     """Do it whenever this process has the lease, until the stop or cancelled, which leaves nothing half done.
 
-    What fails is tried again at the next look, and never disturbs the downloads.
+    What fails is tried again at the next look, and disturbs neither the downloads nor the other steps.
     """
     lease = Lease(f"housekeeping of {account_id}")
     swept_at: datetime | None = None
     try:
         while not stop.is_set():
-            more = False
-            if await _tried(partial(_holds, lease, pool)):
-                more = await _once(pool, storage, clock, journal_keep)
-                if not more and _is_due(swept_at, clock) and await _tried(partial(_sweep, pool, storage, account_id)):
-                    swept_at = clock.now()
-            if not more:
+            steps = _Steps()
+            with steps.one():
+                if await lease.hold(pool, _HOLDS) is not None:
+                    await _write(steps, pool, storage, clock, journal_keep)
+                    if not steps.go_on and _is_due(swept_at, clock) and await _sweep(lease, pool, storage, account_id):
+                        swept_at = clock.now()
+            if not steps.go_on:
                 await clock.pause(LOOK_EVERY, stop)
     finally:
         await lease.release(pool)
@@ -57,36 +84,25 @@ def _is_due(swept_at: datetime | None, clock: Clock) -> bool:
     return swept_at is None or not timedelta() <= clock.now() - swept_at < EVERY
 
 
-async def _once(pool: Pool, storage: Storage, clock: Clock, journal_keep: timedelta | None) -> bool:
-    """One step of each kind; whether there is more to do at once."""
-    more = await _tried(partial(_write_sidecars, pool, storage))
-    more = await _tried(partial(archive_piece, pool, storage, clock)) or more
+async def _write(steps: _Steps, pool: Pool, storage: Storage, clock: Clock, journal_keep: timedelta | None) -> None:
+    """One step of each kind."""
+    with steps.one():
+        steps.more |= await write_sidecars(pool, storage) == AT_ONCE
+    with steps.one():
+        steps.more |= await archive_piece(pool, storage, clock)
     if journal_keep is not None:
-        more = await _tried(partial(forget_day, pool, storage, clock, journal_keep)) or more
-    return more
+        with steps.one():
+            steps.more |= await forget_day(pool, storage, clock, journal_keep)
 
 
-async def _tried(step: Callable[[], Awaitable[bool]]) -> bool:
-    """What the step says; False, which is told, when it fails: the others do not wait for it."""
-    try:
-        return await step()
-    except (StorageError, DatabaseAway) as error:
-        structlog.get_logger().warning("housekeeping_waited", reason=str(error))
-    except Exception:  # noqa: BLE001 - nobody waits for this task: it would end for good, and nobody would know.
-        structlog.get_logger().exception("housekeeping_failed")
-    return False
-
-
-async def _holds(lease: Lease, pool: Pool) -> bool:
-    return await lease.hold(pool, _HOLDS) is not None
-
-
-async def _write_sidecars(pool: Pool, storage: Storage) -> bool:
-    return await write_sidecars(pool, storage) == AT_ONCE
-
-
-async def _sweep(pool: Pool, storage: Storage, account_id: str) -> bool:
-    await abort_left_uploads(pool, storage, account_id)
-    await abort_left_pieces(storage, account_id)
-    await sweep_trials(storage)
-    return True
+async def _sweep(lease: Lease, pool: Pool, storage: Storage, account_id: str) -> bool:
+    """End what was left in the storage; whether all of it went well."""
+    steps = _Steps()
+    with steps.one():
+        await abort_left_uploads(pool, storage, account_id)
+    with steps.one():
+        if await lease.hold(pool, _HOLDS) is not None:  # what came before may have outlasted it.
+            await abort_left_pieces(storage, account_id)
+    with steps.one():
+        await sweep_trials(storage)
+    return not steps.failed

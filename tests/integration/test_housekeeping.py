@@ -18,7 +18,7 @@ from common.tasks import end
 from services.downloader import housekeeping
 from services.downloader.housekeeping import keep_house
 from services.downloader.left_uploads import abort_left_uploads
-from services.downloader.sidecars import write_sidecars
+from services.downloader.sidecars import AT_ONCE, write_sidecars
 
 ACCOUNT = "700100200"
 CLOCK = SystemClock()
@@ -97,9 +97,7 @@ async def test_uploads_of_the_journal_that_were_left_open_are_aborted_and_no_oth
     pool: Pool, storage: FileStorage, eventually: Eventually
 ) -> None:
     await left_open(pool, storage, "pending")
-    folder = storage._folder / ACCOUNT / "journal/2026/03"
-    folder.mkdir(parents=True)
-    (folder / f".09-0001-0123abcd.ndjson.gz.{'0' * 32}.partial").touch()
+    left_piece(storage)
 
     async def swept() -> bool:
         return len(await storage.open_uploads()) < 2
@@ -138,18 +136,81 @@ async def test_housekeeping_goes_on_after_an_error_that_nobody_expects_and_tells
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["housekeeping_failed"]
 
 
-async def test_one_thing_that_always_fails_holds_up_no_other(
-    pool: Pool, storage: FileStorage, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def lost(*_: object) -> bool:
-        raise StorageError("the storage has lost a piece of the journal")
+async def fail(*_: object) -> bool:
+    raise StorageError("The storage has lost something.")
 
-    monkeypatch.setattr(housekeeping, "forget_day", lost)
+
+class OneLook(SystemClock):
+    """A clock whose first pause is the last."""
+
+    async def pause(self, seconds: float, stop: asyncio.Event) -> bool:  # noqa: ARG002 - as there
+        stop.set()
+        return False
+
+
+def left_piece(storage: FileStorage) -> None:
+    """An upload of a piece of the journal, whose writer was killed."""
+    folder = storage._folder / ACCOUNT / "journal/2026/03"
+    folder.mkdir(parents=True)
+    (folder / f".09-0001-0123abcd.ndjson.gz.{'0' * 32}.partial").touch()
+
+
+async def test_one_thing_that_always_fails_holds_up_no_other(
+    pool: Pool, storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "forget_day", fail)
     await left_open(pool, storage, "failed")
 
-    async def swept() -> bool:
-        return await left(pool) == []
+    await keep_house(pool, storage, OneLook(), ACCOUNT, timedelta(days=400), asyncio.Event())
 
-    task = asyncio.create_task(keep_house(pool, storage, CLOCK, ACCOUNT, timedelta(days=400), asyncio.Event()))
-    await eventually(swept)
-    await end(task)
+    assert await left(pool) == []
+
+
+async def test_an_upload_that_can_never_be_aborted_keeps_nothing_else_from_being_swept(
+    pool: Pool, storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "abort_left_uploads", fail)
+    left_piece(storage)
+    trial = storage._folder / f"check/1000000000-{'0' * 32}-A_2f.bin"
+    trial.parent.mkdir()
+    trial.touch()
+
+    await keep_house(pool, storage, OneLook(), ACCOUNT, None, asyncio.Event())
+
+    assert await storage.open_uploads() == []
+    assert not trial.exists()
+
+
+async def test_what_fails_has_a_pause_also_while_there_is_more_of_something_else(
+    pool: Pool, storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, looks = asyncio.Event(), 0
+
+    async def endless(_pool: Pool, _storage: Storage) -> int:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            stop.set()
+        return AT_ONCE
+
+    monkeypatch.setattr(housekeeping, "write_sidecars", endless)
+    monkeypatch.setattr(housekeeping, "archive_piece", fail)
+
+    await keep_house(pool, storage, OneLook(), ACCOUNT, None, stop)
+
+    assert looks == 1
+
+
+async def test_whoever_has_lost_the_lease_meanwhile_aborts_no_piece_of_the_next(
+    pool: Pool, storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def outlasts_the_lease(*_: object) -> int:
+        await pool.execute("UPDATE leases SET holder = gen_random_uuid()")
+        return 0
+
+    monkeypatch.setattr(housekeeping, "abort_left_uploads", outlasts_the_lease)
+    left_piece(storage)
+
+    await keep_house(pool, storage, OneLook(), ACCOUNT, None, asyncio.Event())
+
+    assert len(await storage.open_uploads()) == 1
