@@ -67,7 +67,7 @@ async def attempt(downloads: Downloads, claim: Claim, work: Work) -> Arrived:
                 if claim.audio_object:  # somebody was here before, and may have died before noting an upload.
                     await downloads.storage.abort_left(claim.audio_object, claim.audio_upload_id)
             source = Source(downloads.client, claim.audio_content_uri, claim.priority, work, waits)
-            with downloads.permission.passing():
+            with downloads.permission.passing(claim.reason):
                 await stack.enter_async_context(source)
             name = await claim.fix_object(_name_for(claim, source.content_type))
             while True:

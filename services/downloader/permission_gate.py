@@ -2,7 +2,8 @@
 
 Each refusal costs a heavy request, of ten a minute, and a thousand rows would each ask hourly until a person grants it.
 A refusal that names no permission may be that of one recording, and shuts nothing. So may one that names it, of a
-user who may hear others: once audio was given, only some in a row shut it.
+user who may hear others: only those of some recordings in a row shut it. One that was refused alike before says nothing
+of others, neither in that row nor as a probe: those of one extension fall due together, every hour.
 """
 
 import time
@@ -31,30 +32,35 @@ class PermissionGate:
         self._reason: str | None = None
         self._again_at = 0.0
         self._probing = False
-        #: Refusals until it shuts; the first is believed as long as no audio was given.
-        self._left = 1
+        #: Refusals until it shuts.
+        self._left = _IN_A_ROW
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
-        """Around a request for audio, which is the probe when its time has come; raises `PermissionMissing`."""
+    def passing(self, before: str | None) -> Iterator[None]:
+        """Around a request for audio, which is the probe when its time has come; raises `PermissionMissing`.
+
+        `before` is why there is no audio of this recording yet.
+        """
         if self._reason is None:
-            with self._learning():
+            with self._learning(before):
                 yield
             return
         if self._probing or time.monotonic() < self._again_at:
-            raise PermissionMissing(self._reason)
+            raise PermissionMissing(f"not asked for, as others are refused: {self._reason}")
         self._probing = True  # one alone; any other end than an answer leaves the probe to the next.
         try:
-            with self._learning():
+            with self._learning(before):
                 yield
         finally:
             self._probing = False
 
     @contextmanager
-    def _learning(self) -> Iterator[None]:
+    def _learning(self, before: str | None) -> Iterator[None]:
         try:
             yield
         except Forbidden as error:
+            if error.of_user and str(error) == before:
+                raise
             if error.permission:
                 self._left -= 1
             if not error.of_user or (error.permission and self._left <= 0):

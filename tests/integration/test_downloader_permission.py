@@ -14,10 +14,16 @@ def permit(bench: DownloadBench, *, permitted: bool) -> None:
         change({"ReadCompanyCallRecording", "ReadCallRecording", "ReadCallRecordings", "ReadCompanyCallRecordings"})
 
 
+def shut_at_once(bench: DownloadBench) -> None:
+    """The next refusal is the last of some in a row."""
+    bench.downloads.permission._left = 1
+
+
 async def test_what_one_recording_was_refused_for_is_not_asked_for_another_until_the_probe_is_due(
     bench: DownloadBench,
 ) -> None:
     ids = [await bench.order() for _ in range(5)]
+    shut_at_once(bench)
     permit(bench, permitted=False)
 
     refused, *others = [await bench.take(one) for one in ids]
@@ -25,13 +31,13 @@ async def test_what_one_recording_was_refused_for_is_not_asked_for_another_until
     assert bench.asked() == 1
     for row in (refused, *others):
         assert (row["audio_state"], row["audio_attempts"]) == ("pending", 0)
-        assert row["audio_reason"] == refused["audio_reason"]
+        assert row["audio_reason"].endswith(refused["audio_reason"])
         assert "ermission" in row["audio_reason"]
         assert timedelta(minutes=50) < row["audio_due_at"] - datetime.now(UTC) <= timedelta(hours=1)
 
     # When its time has come while the permission is still missing, one asks
     bench.downloads.permission._again_at = 0.0
-    for one in ids[:2]:
+    for one in ids[1:3]:
         await bench.take_again(one)
     assert bench.asked() == 2
 
@@ -44,6 +50,7 @@ async def test_what_one_recording_was_refused_for_is_not_asked_for_another_until
 
 async def test_a_probe_that_is_not_answered_is_left_to_the_next(bench: DownloadBench) -> None:
     ids = [await bench.order() for _ in range(3)]
+    shut_at_once(bench)
     permit(bench, permitted=False)
     await bench.take(ids[0])
     permit(bench, permitted=True)
@@ -89,3 +96,51 @@ async def test_a_permission_that_was_taken_away_is_noticed_after_some_refusals_i
 
     assert {row["audio_state"] for row in rows} == {"pending"}
     assert bench.asked() == 3
+
+
+async def test_recordings_that_were_refused_before_keep_no_other_waiting_when_they_are_refused_again(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permission_gate, "_IN_A_ROW", 3)
+    heard, first, second, between, other = [await bench.order() for _ in range(5)]
+    await bench.take(heard)
+    permit(bench, permitted=False)
+    for one in (first, second):
+        await bench.take(one)
+    permit(bench, permitted=True)
+    await bench.take(between)
+
+    # When they fall due again, together, an hour later and another
+    permit(bench, permitted=False)
+    for one in (first, second, first, second):
+        await bench.take_again(one)
+    permit(bench, permitted=True)
+
+    assert bench.asked() == 8
+    assert (await bench.take(other))["audio_state"] == "stored"
+
+
+async def test_a_probe_for_a_recording_that_was_refused_before_is_left_to_the_next(bench: DownloadBench) -> None:
+    forbidden, other = [await bench.order() for _ in range(2)]
+    shut_at_once(bench)
+    permit(bench, permitted=False)
+    for one in (forbidden, other):
+        await bench.take(one)
+    bench.downloads.permission._again_at = 0.0
+
+    await bench.take_again(forbidden)
+    permit(bench, permitted=True)
+
+    assert (await bench.take_again(other))["audio_state"] == "stored"
+
+
+async def test_what_no_user_may_hear_is_believed_of_a_recording_that_was_refused_before(bench: DownloadBench) -> None:
+    ids = [await bench.order() for _ in range(2)]
+    bench.fault("status", status=403, code="CMN-401", times=2)
+    await bench.take(ids[0])
+    bench.downloads.permission._again_at = 0.0
+
+    for one in ids:
+        await bench.take_again(one)
+
+    assert bench.asked() == 2
