@@ -2,7 +2,6 @@
 those of pieces of the journal, whose ids stand nowhere.
 """
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -38,10 +37,22 @@ async def abort_left_uploads(pool: Pool, storage: Storage, account_id: str) -> i
 
 
 async def abort_left_pieces(storage: Storage, account_id: str) -> None:
-    """Abort what a process that was killed left open; for whoever alone writes pieces, between two. May run twice."""
-    with suppress(StorageError):  # some servers list no uploads; at others it is found again.
+    """Abort what a process that was killed left open; for whoever alone writes pieces, between two. May run twice.
+
+    Where that cannot be done it is logged, and hinders nobody: what is left then is found again by the next sweep.
+    """
+    log, aborted = structlog.get_logger(), 0
+    try:
         left = await storage.open_uploads(f"{account_folder(account_id)}/{JOURNAL}")
-        for name, upload_id in left:
+    except StorageError as error:  # some servers list no uploads.
+        log.info("pieces_left", reason=str(error))
+        return
+    for name, upload_id in left:
+        try:
             await storage.abort(name, upload_id)
-        if left:
-            structlog.get_logger().info("left_pieces_aborted", uploads=len(left))
+        except StorageError as error:
+            log.info("pieces_left", name=name, reason=str(error))
+        else:
+            aborted += 1
+    if aborted:
+        log.info("left_pieces_aborted", uploads=aborted)

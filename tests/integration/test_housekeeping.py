@@ -17,7 +17,7 @@ from common.storage.interface import Storage, StorageError
 from common.tasks import end
 from services.downloader import housekeeping
 from services.downloader.housekeeping import keep_house
-from services.downloader.left_uploads import abort_left_uploads
+from services.downloader.left_uploads import abort_left_pieces, abort_left_uploads
 from services.downloader.sidecars import AT_ONCE, write_sidecars
 
 ACCOUNT = "700100200"
@@ -148,11 +148,11 @@ class OneLook(SystemClock):
         return False
 
 
-def left_piece(storage: FileStorage) -> None:
+def left_piece(storage: FileStorage, number: str = "0001") -> None:
     """An upload of a piece of the journal, whose writer was killed."""
     folder = storage._folder / ACCOUNT / "journal/2026/03"
-    folder.mkdir(parents=True)
-    (folder / f".09-0001-0123abcd.ndjson.gz.{'0' * 32}.partial").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f".09-{number}-0123abcd.ndjson.gz.{'0' * 32}.partial").touch()
 
 
 async def test_one_thing_that_always_fails_holds_up_no_other(
@@ -214,3 +214,26 @@ async def test_whoever_has_lost_the_lease_meanwhile_aborts_no_piece_of_the_next(
     await keep_house(pool, storage, OneLook(), ACCOUNT, None, asyncio.Event())
 
     assert len(await storage.open_uploads()) == 1
+
+
+async def test_a_left_piece_that_cannot_be_aborted_is_told_and_keeps_no_other(
+    storage: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abort = FileStorage.abort
+    refused: list[str] = []
+
+    async def fails_once(storage: FileStorage, name: str, upload_id: str) -> None:
+        if not refused:
+            refused.append(name)
+            raise StorageError("The storage refuses.")
+        await abort(storage, name, upload_id)
+
+    monkeypatch.setattr(FileStorage, "abort", fails_once)
+    left_piece(storage, "0001")
+    left_piece(storage, "0002")
+
+    with capture_logs() as logs:
+        await abort_left_pieces(storage, ACCOUNT)
+
+    assert [name for name, _ in await storage.open_uploads()] == refused
+    assert [line["event"] for line in logs] == ["pieces_left", "left_pieces_aborted"]
