@@ -93,7 +93,7 @@ async def _transfer(downloads: Downloads, claim: Claim, source: Source, name: st
     async def prove() -> None:
         audio = inspection.result(sized=source.sized)
         judged.append((audio, await _verdict_on(downloads, claim, audio, source, work)))
-        await claim.check(patiently=True)
+        await claim.check()
 
     async with aclosing(_inspected(source, inspection)) as chunks:
         stored = await downloads.storage.put(

@@ -94,9 +94,9 @@ class Claim:
                 structlog.get_logger().warning("claim_waits", error=str(error))
                 await asyncio.sleep(_ONCE_MORE_AFTER)
 
-    async def check(self, *, patiently: bool = False) -> None:
-        """Renew the claim, and wait for the database if told so; raises `ClaimLost`."""
-        await (self._patiently(self._renew) if patiently else self._renew())
+    async def check(self) -> None:
+        """Renew the claim, before what has come becomes visible; raises `ClaimLost` and `DatabaseAway`."""
+        await self._patiently(self._renew)
 
     async def _renew(self) -> None:
         """Try once to renew the claim; what a later try was told meanwhile stays. Raises `ClaimLost`."""

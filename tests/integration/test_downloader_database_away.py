@@ -102,7 +102,7 @@ async def test_a_renewal_that_had_to_wait_counts_from_the_try_that_succeeded(
         raise DatabaseAway("ConnectionDoesNotExistError")
 
     monkeypatch.setattr(Pool, "fetchval", away_once)
-    await taken.check(patiently=True)
+    await taken.check()
 
     assert taken.lives_until > away_at + claim.CLAIM_SECONDS
 
