@@ -1,7 +1,6 @@
 """From the spool to the broker: oldest first, several in flight, and deleted only once confirmed."""
 
 import asyncio
-import time
 from typing import Final
 
 import structlog
@@ -14,9 +13,6 @@ from services.webhook.spool_file import Waiting
 
 #: Events in flight: beyond about a hundred only the latency grows.
 _IN_FLIGHT: Final = 100
-#: Seconds between two tries of what the broker refuses while it takes all else: each costs the publisher's connection,
-#: and what is in flight or comes meanwhile goes to the spool.
-_AGAIN_EVERY: Final = 60.0
 #: Seconds between two looks for files of processes that are gone.
 _LOOK_EVERY: Final = 10.0
 #: Seconds between two looks at a spool that is being emptied at the end.
@@ -25,24 +21,17 @@ _LOOK_AT_END: Final = 0.05
 
 async def drain(spool: Spool, publisher: Publishes, circuit: Circuit) -> None:
     """Publish what the spool holds, now and later, until cancelled. Each at least once."""
-    waits, skip, again_at = pauses(), 0, 0.0
+    waits = pauses()
     while True:
         await spool.wait_filled()
         await publisher.wait_connected()
-        confirmed: list[int] = []
         try:
-            batch = await spool.oldest(1 if circuit.open else _IN_FLIGHT, skip)
+            batch = await spool.oldest(1 if circuit.open else _IN_FLIGHT)
             confirmed = await _publish(batch, publisher, circuit)
-            # What the broker never takes, as it is too large for it, must not hold up what is behind it.
-            if len(batch.events) == 1 and not confirmed:
-                skip += 1
-            elif not batch.events and circuit.open:
-                skip = 0  # it may be the broker that fails.
-            elif not batch.events and time.monotonic() >= again_at:
-                waits, skip, again_at = pauses(), 0, time.monotonic() + _AGAIN_EVERY
             await _remove(spool, batch, confirmed)
         except SpoolUnusable as error:
             structlog.get_logger().error("spool_failing", reason=str(error))
+            confirmed = []
         if confirmed:
             structlog.get_logger().info("events_drained", count=len(confirmed), left=spool.events)
         if circuit.open or not confirmed:

@@ -92,16 +92,14 @@ class Spool:
             if self._unwritten.pop(written, None) is not None:
                 self._promised -= len(wire.body)
 
-    async def oldest(self, count: int, skip: int = 0) -> Batch:
-        """The events to publish next, behind so many others: those of adopted files first; raises `SpoolUnusable`."""
+    async def oldest(self, count: int) -> Batch:
+        """The events to publish next: those of adopted files first; raises `SpoolUnusable`."""
         for file in self._files():
-            if file.events > skip:
+            if file.events:
                 try:
-                    return Batch(file, await self._call(file.oldest, count, _BATCH_BYTES, skip))
+                    return Batch(file, await self._call(file.oldest, count, _BATCH_BYTES))
                 except SpoolDamaged:
                     await self._replace(file)
-            else:
-                skip -= file.events
         return Batch(self._own, [])
 
     async def remove(self, batch: Batch, ids: Iterable[int]) -> None:

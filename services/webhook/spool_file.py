@@ -83,15 +83,13 @@ class SpoolFile:
         self.bytes += sum(len(wire.body) for _, wire in wires)
         self.oldest_at = at if self.oldest_at is None else self.oldest_at
 
-    def oldest(self, count: int, size: int, skip: int) -> list[Waiting]:
-        """The oldest events behind `skip` others: at most `count`, and no further one once they have `size` bytes."""
+    def oldest(self, count: int, size: int) -> list[Waiting]:
+        """The oldest events, at most `count`, and no further one once their bodies have `size` bytes together."""
         found: list[Waiting] = []
         with (
             _as_ours(),
             contextlib.closing(
-                self._database.execute(
-                    "SELECT id, queue, headers, body FROM events ORDER BY id LIMIT ? OFFSET ?", (count, skip)
-                )
+                self._database.execute("SELECT id, queue, headers, body FROM events ORDER BY id LIMIT ?", (count,))
             ) as rows,
         ):
             for number, queue, headers, body in rows:

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,7 +14,7 @@ from common.messages import InsightsReceived, Wire
 from services.webhook.answers import Outcome, Refused
 from services.webhook.drain import drain, drained, look_after
 from services.webhook.keep import ANSWER_WITHIN, SPOOL_WITHIN, Circuit, Keeper, Publishes
-from services.webhook.spool import Batch, Spool, SpoolUnusable
+from services.webhook.spool import Spool, SpoolUnusable
 
 #: Seconds that RingCentral waits for an answer (facts 2.1).
 GIVES_UP_AFTER = 3.0
@@ -229,48 +228,6 @@ async def test_only_confirmed_events_leave_the_spool(
         await eventually(lambda: not spool.events)
 
     assert sorted(bodies(broker.taken)) == [event(number).raw for number in range(5)]
-
-
-async def test_an_event_that_the_broker_never_takes_holds_up_no_other(
-    keeper: Keeper, broker: Any, spool: Spool, running: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, looks, oldest = [1000.0], [0], spool.oldest
-
-    def counted(count: int, skip: int = 0) -> Awaitable[Batch]:
-        looks[0] += 1
-        return oldest(count, skip)
-
-    def refusals() -> int:
-        return int(broker.tries - len(broker.taken))
-
-    monkeypatch.setattr("services.webhook.drain.time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(spool, "oldest", counted)
-
-    # Given an event that is too large for the broker, first in the spool
-    broker.refuses = {event(0).raw}
-    for number in range(4):
-        await keeper.keep(event(number), elapsed=0)
-    assert spool.events == 4
-
-    async with running(drain(spool, broker, keeper.circuit)):
-        # At once, by the drain, and once more at the end: the broker may have been what failed
-        await eventually(lambda: len(broker.taken) == 3 and refusals() >= 3 and keeper.circuit.open)
-
-        # When more come, with the circuit open or not
-        await keeper.keep(event(4), elapsed=0)
-        await eventually(lambda: not keeper.circuit.open)
-        refused = refusals()
-        for number in range(5, 8):
-            await keeper.keep(event(number), elapsed=0)
-            await eventually(lambda number=number: event(number).raw in bodies(broker.taken))
-
-        # Then it alone waits, and is left alone for a minute
-        looked = looks[0]
-        await eventually(lambda: looks[0] >= looked + 3)
-        assert (spool.events, refusals()) == (1, refused)
-        broker.refuses.clear()
-        now[0] += 60
-        await eventually(lambda: not spool.events)
 
 
 async def test_an_open_circuit_with_nothing_to_prove_it_wrong_is_closed(
