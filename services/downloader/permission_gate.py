@@ -22,7 +22,7 @@ _IN_A_ROW: Final = 10
 
 
 class PermissionMissing(Exception):
-    """RingCentral was not asked, because it refuses everything alike just now; the sentence is that of its refusal."""
+    """RingCentral was not asked, because it refuses everything alike just now; the sentence ends with its refusal."""
 
 
 class PermissionGate:
@@ -46,7 +46,9 @@ class PermissionGate:
                 yield
             return
         if self._probing or time.monotonic() < self._again_at:
-            raise PermissionMissing(f"not asked for, as others are refused: {self._reason}")
+            # One that was refused alike itself is to be known as such when it falls due again.
+            told = self._reason if before == self._reason else f"not asked for, as others are refused: {self._reason}"
+            raise PermissionMissing(told)
         self._probing = True  # one alone; any other end than an answer leaves the probe to the next.
         try:
             with self._learning(before):

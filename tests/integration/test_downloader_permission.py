@@ -120,6 +120,33 @@ async def test_recordings_that_were_refused_before_keep_no_other_waiting_when_th
     assert (await bench.take(other))["audio_state"] == "stored"
 
 
+async def test_recordings_that_shut_the_gate_do_not_shut_it_again(
+    bench: DownloadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two recordings whose refusals shut it, and which fell due while it was shut
+    monkeypatch.setattr(permission_gate, "_IN_A_ROW", 2)
+    heard, first, second, other = [await bench.order() for _ in range(4)]
+    await bench.take(heard)
+    permit(bench, permitted=False)
+    for one in (first, second, first, second):
+        await bench.take_again(one)
+    assert bench.asked() == 3
+
+    # When another one has opened it, and they are refused again
+    permit(bench, permitted=True)
+    bench.downloads.permission._again_at = 0.0
+    await bench.take_again(heard)
+    await bench.take(other)
+    permit(bench, permitted=False)
+    for one in (first, second):
+        await bench.take_again(one)
+    permit(bench, permitted=True)
+
+    # Then it stays open
+    assert bench.asked() == 6
+    assert (await bench.take_again(first))["audio_state"] == "stored"
+
+
 async def test_a_probe_for_a_recording_that_was_refused_before_is_left_to_the_next(bench: DownloadBench) -> None:
     forbidden, other = [await bench.order() for _ in range(2)]
     shut_at_once(bench)
