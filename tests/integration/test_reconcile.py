@@ -98,6 +98,18 @@ async def test_a_clock_that_was_years_ahead_for_a_while_stops_no_reading(
     assert await reconcile_all(2 * A_DAY + timedelta(minutes=1)) == 7
 
 
+async def test_a_reading_that_a_clock_ahead_has_begun_is_left(
+    client: RingCentral,
+    pool: Pool,
+    clock: ShiftedClock,
+    reconcile_all: Callable[[timedelta], Awaitable[int]],
+) -> None:
+    clock.ahead = (1000 * A_DAY).total_seconds()
+    assert await reconcile(client, pool, clock, SCHEDULE)  # the first of its windows
+
+    assert await reconcile_all(A_DAY) == 7
+
+
 async def test_rows_that_were_lost_and_recordings_that_came_late_are_told_apart(
     client: RingCentral,
     pool: Pool,
