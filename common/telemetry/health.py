@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 #: Work that was granted and shows no sign of progress for this long is stalled: longer than the steps of a handler that
 #: cannot tell of progress together, three minutes each at worst: the last part, completing and looking at an object; or
-#: listing and aborting what an attempt before has left open, after the wait for the storage's probe.
+#: listing and aborting what attempts before have left open, two uploads of one object, after the wait for the probe.
 STALLED_AFTER_SECONDS = 600.0
 
 

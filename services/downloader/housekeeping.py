@@ -61,7 +61,7 @@ async def keep_house(
 ) -> None:
     """Do it whenever this process has the lease, until the stop or cancelled, which leaves nothing half done.
 
-    What fails is tried again at the next look, and disturbs neither the downloads nor the other steps.
+    What fails is tried again at the next look, and never disturbs the downloads; the other steps go on, once a look.
     """
     lease = Lease(f"housekeeping of {account_id}")
     swept_at: datetime | None = None
@@ -101,8 +101,9 @@ async def _sweep(lease: Lease, pool: Pool, storage: Storage, account_id: str) ->
     with steps.one():
         await abort_left_uploads(pool, storage, account_id)
     with steps.one():
-        if await lease.hold(pool, _HOLDS) is not None:  # what came before may have outlasted it.
-            await abort_left_pieces(storage, account_id)
+        if await lease.hold(pool, _HOLDS) is None:  # what came before has outlasted it.
+            return False
+        await abort_left_pieces(storage, account_id)
     with steps.one():
         await sweep_trials(storage)
     return not steps.failed
