@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -54,6 +55,40 @@ async def database(postgres: Postgres) -> AsyncIterator[str]:
     yield ours(url)
     postgres.drop_database("kept")
     await order(postgres, f"DROP ROLE {USER}")
+
+
+@dataclass
+class Events:
+    """Events about insights, on their way through a broker to the database."""
+
+    rabbitmq: RabbitMQ
+    publisher: Publisher
+    taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]]
+
+    async def publish(self, recording_id: str) -> None:
+        insights = {"domain": "pbx", "sourceRecordId": recording_id, "insights": {"Summary": [{"value": "x"}]}}
+        path = "/ai/ringsense/v1/public/accounts/4711/domains/pbx/insights"
+        body = {"uuid": recording_id, "event": path, "body": insights}
+        event = InsightsReceived(json.dumps(body).encode(), "4711", datetime(2026, 3, 1, tzinfo=UTC))
+        await self.publisher.publish(event.QUEUE, event.to_wire())
+
+    @asynccontextmanager
+    async def consuming(self, pool: Pool, health: Health) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        consumption = Consumption(InsightsReceived, partial(handle, pool, SystemClock()), away=(DatabaseAway,))
+        task = asyncio.create_task(consume(self.rabbitmq.url, "test", consumption, self.publisher, health, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+
+
+@pytest.fixture
+def events(
+    rabbitmq: RabbitMQ, publisher: Publisher, taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]]
+) -> Events:
+    return Events(rabbitmq, publisher, taken)
 
 
 def ours(url: str) -> str:
@@ -151,58 +186,51 @@ async def test_an_event_waits_for_the_database_and_the_log_says_what_for(
     said: set[str],
     postgres: Postgres,
     database: str,
-    rabbitmq: RabbitMQ,
-    publisher: Publisher,
-    taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]],
+    events: Events,
     eventually: Any,
 ) -> None:
     health = Health()
     with capture_logs() as lines:
-        async with open_pool(database, "test") as pool, consuming(rabbitmq, publisher, pool, health):
-            await publish_event(publisher, "1")
+        async with open_pool(database, "test") as pool, events.consuming(pool, health):
+            await events.publish("1")
             await eventually(lambda: journaled(pool, 1))
             async with outage(postgres):
-                await publish_event(publisher, "2")
+                await events.publish("2")
                 await eventually(lambda: waits(lines, said))
                 assert health.live()
             await eventually(lambda: journaled(pool, 2))
 
     assert {line["reason"] for line in lines if line["event"] == "handling_waited"} & said
-    assert await taken(f"{InsightsReceived.QUEUE}.dead") == []
-    assert await taken(InsightsReceived.QUEUE) == []
+    assert await events.taken(f"{InsightsReceived.QUEUE}.dead") == []
+    assert await events.taken(InsightsReceived.QUEUE) == []
 
 
 async def test_an_event_waits_for_a_pooler_that_calls_its_own_outage_an_internal_error(
     postgres: Postgres,
     database: str,
-    rabbitmq: RabbitMQ,
-    publisher: Publisher,
-    taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]],
+    events: Events,
     eventually: Any,
 ) -> None:
-    health, exhausted = Health(), asyncio.Event()
-    exhausted.set()
+    health, works = Health(), asyncio.Event()
     with capture_logs() as lines:
         async with (
-            pooler(postgres, database, exhausted) as url,
+            pooler(postgres, database, works) as url,
             open_pool(url, "test") as pool,
-            consuming(rabbitmq, publisher, pool, health),
+            events.consuming(pool, health),
         ):
-            await publish_event(publisher, "1")
+            await events.publish("1")
             await eventually(lambda: waits(lines, {"InternalServerError"}))
-            exhausted.clear()
+            works.set()
             await eventually(lambda: journaled(pool, 1))
             assert await pool.fetchval("SELECT count(*) FROM insight_events WHERE error IS NULL") == 1
 
-    assert await taken(f"{InsightsReceived.QUEUE}.dead") == []
+    assert await events.taken(f"{InsightsReceived.QUEUE}.dead") == []
 
 
 async def test_an_internal_error_of_a_statement_is_its_own_and_no_outage(
     postgres: Postgres,
     database: str,
-    rabbitmq: RabbitMQ,
-    publisher: Publisher,
-    taken: Callable[[str], Awaitable[list[AbstractIncomingMessage]]],
+    events: Events,
     eventually: Any,
 ) -> None:
     async def decided() -> bool:
@@ -212,24 +240,22 @@ async def test_an_internal_error_of_a_statement_is_its_own_and_no_outage(
         async with (
             open_pool(database, "test") as pool,
             saying("XX000", postgres),
-            consuming(rabbitmq, publisher, pool, Health()),
+            events.consuming(pool, Health()),
         ):
-            await publish_event(publisher, "1")
+            await events.publish("1")
             await eventually(decided)
             error = await pool.fetchval("SELECT error FROM insight_events")
             assert error == "Postgres refused it: InternalServerError"
 
-    assert await taken(f"{InsightsReceived.QUEUE}.dead") == []
-    assert await taken(InsightsReceived.QUEUE) == []
+    assert await events.taken(f"{InsightsReceived.QUEUE}.dead") == []
+    assert await events.taken(InsightsReceived.QUEUE) == []
 
 
 @pytest.mark.parametrize("said", UNKNOWN)
 async def test_a_project_or_user_that_a_pooler_does_not_know_is_for_a_person_to_mend(
     said: str, postgres: Postgres, database: str
 ) -> None:
-    unknown = asyncio.Event()
-    unknown.set()
-    async with pooler(postgres, database, unknown, said) as url, open_pool(url, "test") as pool:
+    async with pooler(postgres, database, asyncio.Event(), said) as url, open_pool(url, "test") as pool:
         with pytest.raises(DatabaseRefuses, match=r"^InternalServerError$") as refused:
             await pool.fetchval("SELECT 1")
         assert "refused by Postgres" in str(sentence_of(refused.value))
@@ -244,23 +270,22 @@ async def test_a_project_or_user_that_a_pooler_does_not_know_is_for_a_person_to_
 async def test_migrate_says_in_one_sentence_what_a_pooler_calls_an_internal_error(
     said: str, sentence: str, postgres: Postgres, database: str
 ) -> None:
-    refusing = asyncio.Event()
-    refusing.set()
-    async with pooler(postgres, database, refusing, said) as url:
+    works = asyncio.Event()
+    async with pooler(postgres, database, works, said) as url:
         with pytest.raises(DatabaseAway, match=r"^InternalServerError$") as away:
             await migrate(url)
         assert sentence in str(sentence_of(away.value))
-        refusing.clear()
+        works.set()
         assert await migrate(url) == []
 
 
 @asynccontextmanager
-async def pooler(postgres: Postgres, database: str, refusing: asyncio.Event, text: str = FULL) -> AsyncIterator[str]:
-    """Hands on what it gets; while it refuses, it answers to a new client as Supavisor does. Yields the URL by it."""
+async def pooler(postgres: Postgres, database: str, works: asyncio.Event, text: str = FULL) -> AsyncIterator[str]:
+    """Hands on what it gets; until it works, it answers to a new client as Supavisor does. Yields the URL by it."""
     said = f"SFATAL\0CXX000\0M{text}\0\0".encode()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if refusing.is_set():
+        if not works.is_set():
             await reader.read(1)
             writer.write(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
         else:
@@ -288,26 +313,6 @@ async def journaled(pool: Pool, count: int) -> bool:
         return bool(await pool.fetchval("SELECT count(*) FROM recordings") == count)
     except DatabaseAway:
         return False
-
-
-async def publish_event(publisher: Publisher, recording_id: str) -> None:
-    insights = {"domain": "pbx", "sourceRecordId": recording_id, "insights": {"Summary": [{"value": "x"}]}}
-    path = "/ai/ringsense/v1/public/accounts/4711/domains/pbx/insights"
-    body = {"uuid": recording_id, "event": path, "body": insights}
-    event = InsightsReceived(json.dumps(body).encode(), "4711", datetime(2026, 3, 1, tzinfo=UTC))
-    await publisher.publish(event.QUEUE, event.to_wire())
-
-
-@asynccontextmanager
-async def consuming(rabbitmq: RabbitMQ, publisher: Publisher, pool: Pool, health: Health) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    consumption = Consumption(InsightsReceived, partial(handle, pool, SystemClock()), away=(DatabaseAway,))
-    task = asyncio.create_task(consume(rabbitmq.url, "test", consumption, publisher, health, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 async def test_after_a_failover_the_next_connection_goes_to_the_server_that_can_be_written_to(

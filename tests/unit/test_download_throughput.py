@@ -88,7 +88,7 @@ class ThinLine(FileStorage):
     async def check(self) -> list[str]:
         loop = asyncio.get_running_loop()
         now = loop.time
-        loop.time = lambda: now() + 175.0  # type: ignore[method-assign]
+        loop.time = lambda: now() + 175.0  # type: ignore[method-assign]  # what timeouts go by
         await asyncio.sleep(0.001)  # what was due within that time is done before.
         return []
 
