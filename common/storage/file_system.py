@@ -98,8 +98,7 @@ class FileStorage:
 
     def _find_names(self, folder: Path) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
-            for each in (self._folder, folder):
-                next(each.iterdir(), None)  # raises what `rglob` passes over: no folder, or none that may be read.
+            next(folder.iterdir(), None)  # raises what `rglob` passes over: no folder, or none that may be read.
         files = (path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
         return sorted(path.relative_to(self._folder).as_posix() for path in files)
 
