@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sysconfig
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,28 +45,37 @@ def rclone() -> str:
     return found
 
 
-def copy_all(urls: Mapping[str, str], to: str, *, s3: S3Server, folder: Path, transfers: int) -> Run:
+def copy_all(
+    urls: Mapping[str, str],
+    to: str,
+    *,
+    s3: S3Server,
+    folder: Path,
+    transfers: int,
+    began: Callable[[Iterable[str]], float],
+) -> Run:
     """One `rclone copyurl` for all, with as many at a time as our downloader; its other settings are its own.
 
-    What it takes to start is not counted: our downloader has started before.
+    What it takes to start is not counted: our downloader has started before. So its seconds begin when the source was
+    asked for the first of the names, which `began` tells; its CPU is what is more than that of `rclone version`.
     """
     table = folder / "urls.csv"
     table.write_text("".join(f"{url},{name}\n" for name, url in urls.items()))
     command = [rclone(), "copyurl", "--urls", str(table), f":s3:{to}", f"--transfers={transfers}"]
-    start = _run([rclone(), "version"], rclone_environment(s3))
-    run = _run(command, rclone_environment(s3))
-    return Run(run.seconds - start.seconds, run.cpu - start.cpu, run.peak_mb)
+    start_cpu, _ = _run([rclone(), "version"], rclone_environment(s3))
+    cpu, peak_mb = _run(command, rclone_environment(s3))
+    ended = time.time()
+    return Run(ended - began(urls), cpu - start_cpu, peak_mb)
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> Run:
-    started = time.monotonic()
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+    """CPU seconds, and the most memory in MB."""
     process = subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     told = process.stderr.read() if process.stderr else b""
     _, status, used = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
     if status != 0:
         raise RuntimeError(f"rclone failed: {told.decode(errors='replace')[-500:]}")
-    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
 
 
 async def rclone_one(url: str, to: str, *, s3: S3Server) -> bool:

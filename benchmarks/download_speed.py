@@ -8,7 +8,7 @@ whoever copies; what those two use is printed, too.
 import json
 import shutil
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -84,12 +84,12 @@ class Speed:
         return [call["recordings"][0] for reply in made for call in reply["calls"]]
 
     def ours(self, load: Load) -> Run:
-        """Order the load and download it with a new process, from the begin of the first attempt to the last stored.
+        """Order the load and download it with a new process, from the first request at the source to the last stored.
 
-        The start of the process is not counted, as with rclone; nor is the first claim, a statement of milliseconds.
+        What comes before is not counted, as with rclone: the start of the process, and the first slot.
         """
         downloader = self.pipeline.start("downloader", DOWNLOAD_CONCURRENCY=str(STREAMS))
-        self.order(load)
+        ids = self.order(load)
         before = cpu_seconds(downloader.pid)
         self.pipeline.start("poller", POLL_INTERVAL="1")
 
@@ -97,9 +97,8 @@ class Speed:
             return [line for line in events_of(downloader.log) if line.get("event") == "download_stored"]
 
         wait_for(lambda: len(stored()) >= load.count, within=WITHIN, what=f"{load} are stored")
-        attempts = [(datetime.fromisoformat(line["timestamp"]).timestamp(), line["seconds"]) for line in stored()]
-        begin, end = min(end - seconds for end, seconds in attempts), max(end for end, _ in attempts)
-        run = Run(end - begin, cpu_seconds(downloader.pid) - before, peak_mb(downloader.pid))
+        end = max(datetime.fromisoformat(line["timestamp"]).timestamp() for line in stored())
+        run = Run(end - self.began(ids), cpu_seconds(downloader.pid) - before, peak_mb(downloader.pid))
         for name in ("poller", "downloader"):
             self.pipeline.kill(name)
         return run
@@ -109,10 +108,17 @@ class Speed:
         assert self.pipeline.s3 is not None
         token, ids = access_token(self.pipeline), self.order(load)
         urls = {id_: content_url(self.pipeline, id_, token) for id_ in ids}
-        run = copy_all(urls, f"{BUCKET}/peer", s3=self.pipeline.s3, folder=self.pipeline.folder, transfers=STREAMS)
+        s3, folder = self.pipeline.s3, self.pipeline.folder
+        run = copy_all(urls, f"{BUCKET}/peer", s3=s3, folder=folder, transfers=STREAMS, began=self.began)
         for id_ in ids:  # or our poller would find them as well.
             self.pipeline.ask_simulator("/simulator/recordings/expire", {"recording_id": id_, "remove": True})
         return run
+
+    def began(self, ids: Iterable[str]) -> float:
+        """When the source was asked for the first of these recordings, in Unix time."""
+        asked: dict[str, float] = self.pipeline.ask_simulator("/simulator/requests/first")["recording.content"]
+        wanted = set(ids)
+        return min(at for path, at in asked.items() if path.split("?")[0].split("/")[-2] in wanted)
 
     async def rows(self) -> Sequence[Mapping[str, Any]]:
         """What the rows say of the audio."""

@@ -21,6 +21,7 @@ def control_routes(world: World) -> list[web.RouteDef]:
         web.get("/simulator/truth", _get(world, truth)),
         web.get("/simulator/counts", _get(world, counts)),
         web.get("/simulator/requests", _get(world, requests)),
+        web.get("/simulator/requests/first", _get(world, first_requests)),
         web.get("/simulator/subscriptions", _get(world, list_all_subscriptions)),
         web.post("/simulator/clock", _post(world, advance_clock)),
         web.post("/simulator/limits", _post(world, set_limits)),
@@ -75,6 +76,11 @@ async def counts(world: World) -> Reply:
 async def requests(world: World) -> Reply:
     """How often each address of each endpoint was asked for, with its query."""
     return {name: dict(paths) for name, paths in world.asked.items()}
+
+
+async def first_requests(world: World) -> Reply:
+    """When each address of each endpoint was asked for first: Unix time of the machine, whatever the clock here."""
+    return {name: dict(paths) for name, paths in world.first_asked.items()}
 
 
 async def list_all_subscriptions(world: World) -> Reply:

@@ -3,6 +3,7 @@
 Authentication, then the rate limit, then account and permissions, then a fault or the handler.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -47,6 +48,7 @@ def _route(world: World, endpoint: Endpoint) -> Callable[[web.Request], Awaitabl
         try:
             world.requests[endpoint.name] += 1
             world.asked[endpoint.name][request.path_qs] += 1
+            world.first_asked[endpoint.name].setdefault(request.path_qs, time.time())
             visit.session = world.tokens.session_of(request.headers.get("Authorization"), query_token)
             incoming = Incoming(request, visit.session)
             visit.admit(visit.session.user.extension_id, visit.session.app, endpoint.group)

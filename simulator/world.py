@@ -47,6 +47,8 @@ class World:
     requests: Counter[str] = field(default_factory=Counter)
     #: the same by endpoint and by path with its query.
     asked: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    #: when each of them was asked for first, as the machine's clock shows it.
+    first_asked: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     #: bytes of bodies that were written, by endpoint.
     sent: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)

@@ -55,6 +55,18 @@ async def test_pages_of_the_call_log_hold_every_call_once_and_every_recording(
     assert all("legs" not in record for record in await pages(http, f"{ACCOUNT}/call-log", token))
 
 
+async def test_each_address_has_the_moment_of_its_first_request(http: httpx.AsyncClient) -> None:
+    token = await sign_in(http)
+    moments = [time.time()]
+    for page in (1, 2, 1):
+        await http.get(f"{ACCOUNT}/call-log?page={page}", headers=token)
+        moments.append(time.time())
+    told = (await http.get("/simulator/requests/first")).json()["call_log.list"]
+    first, second = told.pop(f"{ACCOUNT}/call-log?page=1"), told.pop(f"{ACCOUNT}/call-log?page=2")
+    assert not told
+    assert moments[0] <= first <= moments[1] <= second <= moments[2]
+
+
 async def test_call_log_filters_narrow_the_list(http: httpx.AsyncClient) -> None:
     await unlimited(http)
     token = await sign_in(http)
