@@ -17,7 +17,7 @@ import structlog
 from common.clock import Clock
 from common.messages import Wire
 from common.telemetry.metrics import SPOOL_EVENTS, SPOOL_OLDEST_SECONDS
-from services.webhook.spool_file import SpoolDamaged, SpoolFile, SpoolUnusable, Waiting
+from services.webhook.spool_file import SpoolDamaged, SpoolDiskFails, SpoolFile, SpoolUnusable, Waiting
 from services.webhook.spool_folder import SpoolFolder
 
 __all__ = ["Batch", "Spool", "SpoolUnusable", "open_spool"]
@@ -31,9 +31,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The oldest events of one file."""
+    """The oldest events of one file, or none of no file."""
 
-    file: SpoolFile
+    file: SpoolFile | None
     events: Sequence[Waiting]
 
 
@@ -41,10 +41,10 @@ class Spool:
     """See above; made by `open_spool`."""
 
     def __init__(
-        self, folder: SpoolFolder, own: SpoolFile, thread: ThreadPoolExecutor, limit: int, clock: Clock
+        self, folder: SpoolFolder, own: SpoolFile | None, thread: ThreadPoolExecutor, limit: int, clock: Clock
     ) -> None:
         self._folder = folder
-        self._own = own
+        self._own = own  # none until the disk has taken one.
         self._adopted: list[SpoolFile] = []
         self._thread = thread
         self._limit = limit
@@ -52,7 +52,7 @@ class Spool:
         self._unwritten: dict[asyncio.Future[None], tuple[str, Wire]] = {}  # by what their senders wait for.
         self._writer: asyncio.Task[None] | None = None
         self._promised = 0  # bytes of those that are not yet counted in the file.
-        self._failing = False
+        self._failing = own is None
         self._replacing = asyncio.Lock()
         self._filled = asyncio.Event()
 
@@ -68,9 +68,13 @@ class Spool:
         return max(ages, default=0.0)
 
     @property
+    def _own_bytes(self) -> int:
+        return self._own.bytes if self._own else 0
+
+    @property
     def accepts(self) -> bool:
         """Whether the next `put` should work."""
-        return not self._failing and self._own.bytes < self._limit
+        return not self._failing and self._own_bytes < self._limit
 
     async def wait_filled(self) -> None:
         """Return once there is an event."""
@@ -78,7 +82,7 @@ class Spool:
 
     async def put(self, queue: str, wire: Wire) -> None:
         """Return when the message is on disk; raises `SpoolUnusable`. Cancelled, it may be there all the same."""
-        if self._own.bytes + self._promised + len(wire.body) > self._limit:
+        if self._own_bytes + self._promised + len(wire.body) > self._limit:
             raise SpoolUnusable("the limit of the spool is reached")
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unwritten[written] = (queue, wire)
@@ -100,31 +104,29 @@ class Spool:
                     return Batch(file, await self._call(file.oldest, count, _BATCH_BYTES))
                 except SpoolDamaged:
                     await self._replace(file)
-        return Batch(self._own, [])
+        return Batch(None, [])
 
     async def remove(self, batch: Batch, ids: Iterable[int]) -> None:
         """Delete what the broker has confirmed; raises `SpoolUnusable`: call it again, or the events go out twice."""
-        if batch.file not in self._files():
+        file = batch.file
+        if file is None or file not in self._files():
             return  # it was damaged meanwhile, and set aside.
         try:
-            await self._call(batch.file.remove, list(ids))
+            await self._call(file.remove, list(ids))
         except SpoolDamaged:
-            await self._replace(batch.file)
-        if batch.file in self._adopted and not batch.file.events:
-            self._adopted.remove(batch.file)
-            await self._call(self._folder.finish, batch.file)
+            await self._replace(file)
+        if file in self._adopted and not file.events:
+            self._adopted.remove(file)
+            await self._call(self._folder.finish, file)
         self._note_filled()
 
     async def look_after(self) -> None:
         """Adopt the files of processes that are gone, and see whether a failing disk works again."""
         self._adopted += await self._call(self._folder.adopt)
-        own = self._own
         try:
             if self._failing:
-                await self._call(own.probe)
+                await self._probe(await self._own_file())
                 self._failing = False
-        except SpoolDamaged:
-            await self._replace(own)
         except SpoolUnusable as error:
             structlog.get_logger().warning("spool_failing", reason=str(error))
         self._note_filled()
@@ -154,17 +156,31 @@ class Spool:
             self._note_filled()
 
     async def _commit(self, wires: Sequence[tuple[str, Wire]]) -> SpoolUnusable | None:
-        own, now = self._own, self._now()
+        now = self._now()
         try:
+            own = await self._own_file()
             try:
                 await self._call(own.append, wires, now)
             except SpoolDamaged:
                 await self._replace(own)
-                await self._call(self._own.append, wires, now)
+                await self._call((await self._own_file()).append, wires, now)
         except (SpoolDamaged, SpoolUnusable) as error:
             structlog.get_logger().error("spool_failing", reason=str(error))
             return SpoolUnusable(str(error))
         return None
+
+    async def _own_file(self) -> SpoolFile:
+        """Ours, made now when the disk did not take one before; raises `SpoolUnusable`."""
+        async with self._replacing:
+            if self._own is None:
+                self._own = await self._call(self._folder.create)
+            return self._own
+
+    async def _probe(self, own: SpoolFile) -> None:
+        try:
+            await self._call(own.probe)
+        except SpoolDamaged:
+            await self._replace(own)
 
     async def _replace(self, damaged: SpoolFile) -> None:
         """Set a damaged file aside, and have a new one when it was ours; once, whoever else finds it damaged."""
@@ -179,7 +195,7 @@ class Spool:
             await self._call(self._folder.set_aside, damaged)
 
     def _files(self) -> list[SpoolFile]:
-        return [*self._adopted, self._own]
+        return [*self._adopted, *([self._own] if self._own else [])]
 
     def _note_filled(self) -> None:
         if self.events:
@@ -196,10 +212,17 @@ class Spool:
 
 @asynccontextmanager
 async def open_spool(folder: Path, limit: int, clock: Clock) -> AsyncIterator[Spool]:
-    """The spool for as long as the block lasts; raises `SpoolUnusable` when the folder cannot be written."""
+    """The spool for as long as the block lasts; raises `SpoolUnusable` when the folder cannot be written.
+
+    On a disk that is full or fails it is there all the same, and takes nothing until the disk does.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="spool") as thread:
         owned = SpoolFolder(folder)
-        own = await asyncio.get_running_loop().run_in_executor(thread, owned.create)
+        try:
+            own = await asyncio.get_running_loop().run_in_executor(thread, owned.create)
+        except SpoolDiskFails as error:
+            structlog.get_logger().error("spool_failing", reason=str(error))
+            own = None
         spool = Spool(owned, own, thread, limit, clock)
         SPOOL_EVENTS.set_function(lambda: spool.events)
         SPOOL_OLDEST_SECONDS.set_function(lambda: spool.oldest_seconds)

@@ -1,6 +1,7 @@
 """One spool file: a SQLite database with the events that wait, in order of arrival. Blocking; used by one thread."""
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
@@ -32,10 +33,17 @@ CREATE TABLE IF NOT EXISTS events (
 _BUSY_SECONDS: Final = 0.5
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+#: How SQLite and the system say that a disk is full or fails, as opposed to a folder that is not for us.
+_DISK: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+_DISK_OF_SYSTEM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class SpoolUnusable(Exception):
     """The spool cannot take, give or delete events now: the disk is full or fails, or the limit is reached."""
+
+
+class SpoolDiskFails(SpoolUnusable):
+    """The disk is full or fails; once it has room or works again, so does the spool."""
 
 
 class SpoolDamaged(Exception):
@@ -149,13 +157,20 @@ def _as_ours() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE:
             raise SpoolDamaged(str(error)) from None
-        raise SpoolUnusable(str(error)) from None
+        raise (SpoolDiskFails if code in _DISK else SpoolUnusable)(str(error)) from None
     except OSError as error:
-        raise SpoolUnusable(error.strerror or type(error).__name__) from None
+        raise unusable(error) from None
     except (ValueError, TypeError):  # what was read is not what was written.
         raise SpoolDamaged("a row is not readable") from None
+
+
+def unusable(error: OSError) -> SpoolUnusable:
+    """Ours for what the system says."""
+    kind = SpoolDiskFails if error.errno in _DISK_OF_SYSTEM else SpoolUnusable
+    return kind(error.strerror or type(error).__name__)
 
 
 def _sync_folder(folder: Path) -> None:

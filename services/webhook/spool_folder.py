@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from services.webhook.spool_file import SpoolDamaged, SpoolFile, SpoolUnusable
+from services.webhook.spool_file import SpoolDamaged, SpoolFile, SpoolUnusable, unusable
 
 SUFFIX: Final = ".spool"
 DAMAGED_SUFFIX: Final = ".damaged"
@@ -34,7 +34,7 @@ class SpoolFolder:
             if not self._lock(path):  # nobody else can know the name.
                 raise SpoolUnusable("a new file cannot be locked")
         except OSError as error:
-            raise SpoolUnusable(error.strerror or type(error).__name__) from None
+            raise unusable(error) from None
         try:
             return SpoolFile(path)
         except (SpoolUnusable, SpoolDamaged):

@@ -98,6 +98,10 @@ class Receiver:
     def events(self) -> list[str]:
         return [line["event"] for line in self.lines]
 
+    def free_disk(self, spool: Path) -> None:
+        """Give back what fills the disk; it is looked for where the process sees it."""
+        Path(f"/proc/{self.process.pid}/root{spool}/ballast").unlink()
+
 
 async def _port(lines: list[dict[str, Any]], name: str) -> int:
     while True:
@@ -113,12 +117,23 @@ async def _read(process: asyncio.subprocess.Process, lines: list[dict[str, Any]]
         lines.append(json.loads(line))  # noqa: PERF401 - each is wanted as it comes
 
 
+#: Makes a disk of a megabyte of the folder, seen by the process alone, and leaves not a byte of it free.
+ON_FULL_DISK = """
+mkdir "$0" && mount -t tmpfs -o size=1m none "$0" && ! dd if=/dev/zero of="$0/ballast" bs=4096 2>/dev/null && exec "$@"
+"""
+
+
 @asynccontextmanager
 async def receiving(
-    rabbitmq: RabbitMQ, spool: Path, *, descriptors: int | None = None, **settings: str
+    rabbitmq: RabbitMQ, spool: Path, *, descriptors: int | None = None, on_full_disk: bool = False, **settings: str
 ) -> AsyncIterator[Receiver]:
-    """A receiver for the block's time, with so many descriptors; unless the block has ended it, it ends well."""
+    """A receiver for the block's time, with so many descriptors, or a full disk for its spool.
+
+    Unless the block has ended it, it ends well.
+    """
     limited = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
+    if on_full_disk:
+        limited = ["unshare", "-Urm", "sh", "-c", ON_FULL_DISK, str(spool)]
     environment = {
         "AMQP_URL": rabbitmq.url,
         "RC_ACCOUNT_ID": "4711",

@@ -135,6 +135,32 @@ async def test_a_flood_without_a_token_leaves_handshakes_and_events_their_answer
         assert {type(end) for end in ends} == {asyncio.CancelledError}
 
 
+async def test_a_receiver_that_starts_on_a_full_disk_serves_with_the_broker_and_spools_once_there_is_room(
+    rabbitmq: RabbitMQ, spool: Path, taken: Takes, arrived: Callable[[set[int]], Awaitable[None]]
+) -> None:
+    # Given a receiver that was started while the disk of its spool is full
+    async with receiving(rabbitmq, spool, on_full_disk=True) as receiver:
+        await connected(receiver)
+        assert "spool_failing" in receiver.events()
+
+        # When events come, then the broker has them
+        assert (await receiver.post(event(1)))[0] == 200
+        assert '"ok": true' in await receiver.admin("/readyz")
+        assert [message.body for message in await taken(QUEUE)] == [event(1)]
+
+        # When the broker is away as well, then nothing is called kept
+        await asyncio.to_thread(rabbitmq.shut_down)
+        assert (await receiver.post(event(2)))[0] == 503
+
+        # When there is room, then the spool has what comes
+        receiver.free_disk(spool)
+        assert (await receiver.post(event(3)))[0] == 200
+        assert await receiver.has("ringvault_spool_events 1.0")
+
+        await asyncio.to_thread(rabbitmq.start)
+        await arrived({3})
+
+
 async def test_neither_disk_nor_broker_is_a_503_and_a_loud_line_and_never_a_200(
     rabbitmq: RabbitMQ, spool: Path, arrived: Callable[[set[int]], Awaitable[None]], eventually: Any
 ) -> None:

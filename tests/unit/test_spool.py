@@ -20,6 +20,7 @@ from common.messages import Wire
 from common.telemetry.metrics import REGISTRY
 from services.webhook import spool_folder
 from services.webhook.spool import Spool, SpoolUnusable, open_spool
+from services.webhook.spool_file import SpoolDiskFails, SpoolFile
 from services.webhook.spool_folder import SpoolFolder
 
 #: A process that spools events 0, 1, 2, … and says so after each, until it is killed.
@@ -324,6 +325,15 @@ async def test_a_damaged_file_is_set_aside_loudly_and_everything_goes_on(
         assert [wire.body for wire in await waiting(spool)] == [b"1"]
 
 
+def own_file(spool: Spool) -> SpoolFile:
+    assert spool._own is not None
+    return spool._own
+
+
+def database_of(spool: Spool) -> sqlite3.Connection:
+    return own_file(spool)._database
+
+
 def break_own_file(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = sqlite3.DatabaseError("database disk image is malformed")
     broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
@@ -334,8 +344,8 @@ def break_own_file(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
 
         def close(self) -> None: ...
 
-    spool._own._database.close()
-    monkeypatch.setattr(spool._own, "_database", Broken())
+    database_of(spool).close()
+    monkeypatch.setattr(own_file(spool), "_database", Broken())
 
 
 async def test_when_our_own_file_breaks_a_new_one_takes_the_event(
@@ -353,8 +363,8 @@ async def test_when_our_own_file_breaks_a_new_one_takes_the_event(
 
 def fill_disk(spool: Spool) -> None:
     """From now on there is no room for more pages."""
-    pages = spool._own._database.execute("PRAGMA page_count").fetchone()[0]
-    spool._own._database.execute(f"PRAGMA max_page_count = {pages}")
+    pages = database_of(spool).execute("PRAGMA page_count").fetchone()[0]
+    database_of(spool).execute(f"PRAGMA max_page_count = {pages}")
 
 
 async def test_two_who_find_the_same_file_broken_make_one_new_file(
@@ -413,12 +423,55 @@ async def test_a_full_disk_is_said_and_forgotten_when_there_is_room_again(spool:
     assert not spool.accepts
 
     # When it has again
-    spool._own._database.execute("PRAGMA max_page_count = 1000000")
+    database_of(spool).execute("PRAGMA max_page_count = 1000000")
     await spool.look_after()
 
     assert spool.accepts
     await put(spool, b"x" * 100_000)
     assert spool.events == 1
+
+
+async def test_a_spool_on_a_full_disk_opens_and_takes_events_as_soon_as_there_is_room(
+    open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given events that a process left, and a disk that has become full
+    async with open_one() as spool:
+        await put(spool, b"left")
+    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
+
+    async with open_one() as spool:
+        # Then nothing is taken, and what was left is found
+        assert not spool.accepts
+        with pytest.raises(SpoolUnusable, match="full"):
+            await put(spool, b"1")
+        await spool.look_after()
+        assert not spool.accepts
+        assert [wire.body for wire in await waiting(spool)] == [b"left"]
+
+        # When there is room again
+        monkeypatch.undo()
+        await spool.look_after()
+
+        # Then it takes the next
+        assert spool.accepts
+        await put(spool, b"2")
+        assert spool.events == 2
+
+    assert len(list((tmp_path / "spool").glob("*.spool"))) == 2
+
+
+async def test_a_spool_on_a_full_disk_without_events_has_an_empty_batch(
+    open_one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
+    async with open_one() as spool:
+        batch = await spool.oldest(10)
+        await spool.remove(batch, [])
+        assert list(batch.events) == []
+
+
+def disk_full(_folder: SpoolFolder) -> None:
+    raise SpoolDiskFails("database or disk is full")
 
 
 async def test_a_folder_that_cannot_be_made_is_said_in_words(tmp_path: Path, clock: Any) -> None:

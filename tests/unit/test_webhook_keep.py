@@ -283,6 +283,7 @@ async def test_a_confirmed_event_whose_deletion_fails_is_not_published_again(
     broker.goes_away()
     await keeper.keep(event(), elapsed=0)
     broker.comes_back()
+    assert spool._own is not None
     failing: list[Callable[..., Any]] = [spool._own.remove]
     failures: list[None] = []
 
@@ -305,6 +306,7 @@ async def test_two_hundred_events_at_once_share_a_few_commits(
 ) -> None:
     broker.goes_away()
     commits: list[int] = []
+    assert spool._own is not None
     append = spool._own.append
 
     def counted(wires: list[tuple[str, Wire]], at: float) -> None:
