@@ -19,7 +19,7 @@ EVERY: Final = timedelta(hours=1)
 async def abort_left_uploads(pool: Pool, storage: Storage, account_id: str) -> int:
     """Abort them all, and return of how many recordings. May run twice.
 
-    Raises `StorageError` and `DatabaseAway`; what is left then is found again.
+    Raises `StorageError` at the first that fails, and `DatabaseAway`; what is left is found again, in another order.
     """
     sql, aborted = statements("left_uploads"), 0
     for row in await pool.fetch(sql["due"], account_id):

@@ -77,17 +77,23 @@ async def test_uploads_of_what_is_not_tried_again_are_aborted_and_no_others(pool
     assert sorted(Path(name).stem for name, _ in await storage.open_uploads()) == ["erased", "pending"]
 
 
-async def test_an_upload_that_cannot_be_aborted_now_is_found_again(
+async def test_an_upload_that_cannot_be_aborted_keeps_no_other_for_ever_and_is_found_again(
     pool: Pool, storage: FileStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_storage: FileStorage, _name: str, _noted: str | None) -> None:
-        raise StorageError("The storage is away.")
+    abort_left = FileStorage.abort_left
 
-    await left_open(pool, storage, "failed")
+    async def refuses_one(storage: FileStorage, name: str, noted: str | None) -> None:
+        if Path(name).stem == "failed":
+            raise StorageError("The storage refuses.")
+        await abort_left(storage, name, noted)
+
+    for state in ("failed", "unavailable", "erased"):
+        await left_open(pool, storage, state)
     with monkeypatch.context() as patched:
-        patched.setattr(FileStorage, "abort_left", away)
-        with pytest.raises(StorageError):
-            await abort_left_uploads(pool, storage, ACCOUNT)
+        patched.setattr(FileStorage, "abort_left", refuses_one)
+        while await left(pool) != ["failed"]:
+            with pytest.raises(StorageError):
+                await abort_left_uploads(pool, storage, ACCOUNT)
 
     assert await abort_left_uploads(pool, storage, ACCOUNT) == 1
     assert await storage.open_uploads() == []
