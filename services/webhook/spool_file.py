@@ -13,10 +13,13 @@ from typing import Final
 
 from common.messages import Wire
 
-#: WAL with FULL makes a commit one fsync, and an exclusive lock spares the shared-memory file. `auto_vacuum` gives the
-#: disk back after a long outage; it counts only before the first table.
+#: Gives the disk back after a long outage. It counts only before the first table; later it would write all the same, so
+#: that a file on a full disk could not be opened.
+_SETUP_OF_NEW: Final = "PRAGMA auto_vacuum = FULL"
+
+#: WAL with FULL makes a commit one fsync. An exclusive lock spares the shared-memory file, for which a full disk has no
+#: room, if nothing reads the file before.
 _SETUP: Final = """
-PRAGMA auto_vacuum = FULL;
 PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -73,6 +76,8 @@ class SpoolFile:
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             with _as_ours():
+                if not path.stat().st_size:
+                    self._database.execute(_SETUP_OF_NEW)
                 self._database.executescript(_SETUP)
                 self._measure()
                 _sync_folder(path.parent)

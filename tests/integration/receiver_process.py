@@ -117,9 +117,10 @@ async def _read(process: asyncio.subprocess.Process, lines: list[dict[str, Any]]
         lines.append(json.loads(line))  # noqa: PERF401 - each is wanted as it comes
 
 
-#: Makes a disk of a megabyte of the folder, seen by the process alone, and leaves not a byte of it free.
+#: Makes a disk of a megabyte of the folder and what is in it, seen by the process alone, and leaves not a byte free.
 ON_FULL_DISK = """
-mkdir "$0" && mount -t tmpfs -o size=1m none "$0" && ! dd if=/dev/zero of="$0/ballast" bs=4096 2>/dev/null && exec "$@"
+mkdir -p "$0" && (cd "$0" && mount -t tmpfs -o size=1m none "$0" && cp . -r "$0") &&
+! dd if=/dev/zero of="$0/ballast" bs=4096 2>/dev/null && exec "$@"
 """
 
 

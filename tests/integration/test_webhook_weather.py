@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -159,6 +161,27 @@ async def test_a_receiver_that_starts_on_a_full_disk_serves_with_the_broker_and_
 
         await asyncio.to_thread(rabbitmq.start)
         await arrived({3})
+
+
+async def test_what_a_killed_receiver_left_on_a_disk_that_is_full_now_is_delivered_by_the_one_that_starts(
+    rabbitmq: RabbitMQ, spool: Path, arrived: Callable[[set[int]], Awaitable[None]], eventually: Any
+) -> None:
+    # Given events that a receiver has spooled before it was killed
+    await asyncio.to_thread(rabbitmq.shut_down)
+    async with receiving(rabbitmq, spool) as receiver:
+        await receiver.post_all(range(3))
+        os.kill(receiver.process.pid, signal.SIGKILL)
+    await asyncio.to_thread(rabbitmq.start)
+
+    # When one starts while the disk is full, then it delivers them
+    async with receiving(rabbitmq, spool, on_full_disk=True) as receiver:
+        await arrived({0, 1, 2})
+        assert "spool_failing" in receiver.events()
+        assert await receiver.has("ringvault_spool_events 3.0")
+
+        # When there is room, then they are deleted
+        receiver.free_disk(spool)
+        await eventually(lambda: receiver.has("ringvault_spool_events 0.0"))
 
 
 async def test_neither_disk_nor_broker_is_a_503_and_a_loud_line_and_never_a_200(
