@@ -110,7 +110,7 @@ class Spool:
         """Delete what the broker has confirmed; raises `SpoolUnusable`: call it again, or the events go out twice."""
         file = batch.file
         if file is None or file not in self._files():
-            return  # it was damaged meanwhile, and set aside.
+            return  # nothing was there to publish, or the file was damaged meanwhile and set aside.
         try:
             await self._call(file.remove, list(ids))
         except SpoolDamaged:
@@ -133,6 +133,8 @@ class Spool:
 
     async def close(self) -> None:
         """Close every file; raises nothing. Events that are left wait on disk for the next process."""
+        if self._writer:  # it may still be at work for somebody who gave up.
+            await asyncio.wait([self._writer])
         if self.events:
             structlog.get_logger().warning("events_left_in_spool", count=self.events)
         for file in self._files():

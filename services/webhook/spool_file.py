@@ -36,8 +36,9 @@ CREATE TABLE IF NOT EXISTS events (
 _BUSY_SECONDS: Final = 0.5
 
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-#: How SQLite and the system say that a disk is full or fails, as opposed to a folder that is not for us.
-_DISK: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+#: How SQLite and the system say that a disk is full or fails, as opposed to a folder that is not for us. SQLite cannot
+#: open a file of its own when no inode is left; nearly every wrong folder was found out before, by the lock in it.
+_DISK: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _DISK_OF_SYSTEM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -167,12 +168,12 @@ def _as_ours() -> Iterator[None]:
             raise SpoolDamaged(str(error)) from None
         raise (SpoolDiskFails if code in _DISK else SpoolUnusable)(str(error)) from None
     except OSError as error:
-        raise unusable(error) from None
+        raise as_unusable(error) from None
     except (ValueError, TypeError):  # what was read is not what was written.
         raise SpoolDamaged("a row is not readable") from None
 
 
-def unusable(error: OSError) -> SpoolUnusable:
+def as_unusable(error: OSError) -> SpoolUnusable:
     """Ours for what the system says."""
     kind = SpoolDiskFails if error.errno in _DISK_OF_SYSTEM else SpoolUnusable
     return kind(error.strerror or type(error).__name__)

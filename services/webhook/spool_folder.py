@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from services.webhook.spool_file import SpoolDamaged, SpoolFile, SpoolUnusable, unusable
+from services.webhook.spool_file import SpoolDamaged, SpoolDiskFails, SpoolFile, SpoolUnusable, as_unusable
 
 SUFFIX: Final = ".spool"
 DAMAGED_SUFFIX: Final = ".damaged"
@@ -34,11 +34,15 @@ class SpoolFolder:
             if not self._lock(path):  # nobody else can know the name.
                 raise SpoolUnusable("a new file cannot be locked")
         except OSError as error:
-            raise unusable(error) from None
+            with contextlib.suppress(OSError):  # nobody would remove it later, and there may be one for each try.
+                path.with_suffix(".lock").unlink()
+            raise as_unusable(error) from None
         try:
             return SpoolFile(path)
-        except (SpoolUnusable, SpoolDamaged):
+        except (SpoolUnusable, SpoolDamaged) as error:
             self._delete(path)  # nobody could read it as long as we hold its lock.
+            if isinstance(error, SpoolDamaged):  # so soon: by the disk alone.
+                raise SpoolDiskFails(str(error)) from None
             raise
 
     def adopt(self) -> list[SpoolFile]:

@@ -361,6 +361,23 @@ async def test_when_our_own_file_breaks_a_new_one_takes_the_event(
         assert len(list((tmp_path / "spool").glob("*.damaged"))) == 1
 
 
+async def test_a_failing_file_of_ours_that_is_found_damaged_is_replaced_and_looking_after_goes_on(
+    open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_one() as spool:
+        fill_disk(spool)
+        with pytest.raises(SpoolUnusable):
+            await put(spool, b"x" * 100_000)
+        break_own_file(spool, monkeypatch)
+
+        await spool.look_after()
+
+        assert spool.accepts
+        await put(spool, b"1")
+        assert [wire.body for wire in await waiting(spool)] == [b"1"]
+        assert len(list((tmp_path / "spool").glob("*.damaged"))) == 1
+
+
 def fill_disk(spool: Spool) -> None:
     """From now on there is no room for more pages."""
     pages = database_of(spool).execute("PRAGMA page_count").fetchone()[0]
@@ -458,6 +475,43 @@ async def test_a_spool_on_a_full_disk_opens_and_takes_events_as_soon_as_there_is
         assert spool.events == 2
 
     assert len(list((tmp_path / "spool").glob("*.spool"))) == 2
+
+
+async def test_all_who_want_the_file_that_a_full_disk_refused_make_one_together(
+    open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a spool without a file, and a disk that has room again
+    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
+    async with open_one() as spool:
+        monkeypatch.undo()
+
+        # When all come before any file work is done
+        async with hung_disk(spool):
+            all_of_them = asyncio.gather(spool.look_after(), spool.look_after(), put(spool, b"1"), put(spool, b"2"))
+            for _ in range(3):  # turns of the loop, in which the writer turns to the file as well
+                await asyncio.sleep(0)
+        await all_of_them
+
+        # Then there is one file, with both events in it
+        assert len(list((tmp_path / "spool").glob("*.spool"))) == 1
+        assert sorted(wire.body for wire in await waiting(spool)) == [b"1", b"2"]
+
+
+async def test_the_end_waits_for_the_file_that_is_being_made_for_somebody_who_gave_up(
+    open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a spool without a file, and a disk that has room again, but hangs
+    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
+    async with open_one() as spool:
+        monkeypatch.undo()
+        async with hung_disk(spool):
+            # When somebody has come and given up, and the process ends
+            await give_up(spool, b"in hand")
+
+    # Then the event is written, and its file left to the next
+    [file] = SpoolFolder(tmp_path / "spool").adopt()
+    assert [event.wire.body for event in file.oldest(10, 1000)] == [b"in hand"]
+    file.close()
 
 
 async def test_a_spool_on_a_full_disk_without_events_has_an_empty_batch(
