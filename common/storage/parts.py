@@ -13,6 +13,9 @@ IN_HAND: Final = 2
 class Part(io.BytesIO):
     """One part. What is read of it is a view, no copy: it is read to be signed, and again to be sent."""
 
+    #: In hex, where it is known before it is sent.
+    sha256: str | None = None
+
     def read(self, size: int | None = -1, /) -> bytes:
         begin = self.tell()
         view = self.getbuffer()[begin:] if size is None or size < 0 else self.getbuffer()[begin : begin + size]
@@ -73,5 +76,6 @@ class Parts:
             with suppress(BufferError):  # a connection that broke may still hold what it did not send.
                 part.truncate(self._part_bytes)
                 part.seek(0)
+                part.sha256 = None
                 return part
         return Part(bytes(self._part_bytes))  # of full size at once: one that grows takes up to twice as much.

@@ -24,6 +24,7 @@ from common.storage.s3_check import check_s3
 from common.storage.s3_connections import S3Connections
 from common.storage.s3_options import S3Options
 from common.storage.s3_requests import NotThereError, RefusedError, s3_request
+from common.storage.s3_signature import sign_by_known_sha256
 from common.storage.s3_upload import PART_BYTES, S3Upload
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class S3Storage:
             await put_in_parts(upload, parts, note_upload=note_upload, before_commit=before_commit)
         else:
             await before_commit()
+            parts.current.sha256 = parts.sha256
             async with s3_request(self._place, "a write"):
                 await self._client.put_object(
                     Bucket=self._bucket,
@@ -192,6 +194,7 @@ async def open_s3(*, bucket: str, prefix: str, options: S3Options) -> AsyncItera
         max_pool_connections=CONNECTIONS,
         http_session_cls=S3Connections,
     )
+    sign_by_known_sha256()
     core = get_session()
     session = aioboto3.Session(
         options.get("access_key"), options.get("secret_key"), region_name=options.get("region"), botocore_session=core

@@ -1,6 +1,7 @@
 """What is said of S3 alone: refusals, servers that go away, and prefixes."""
 
 import asyncio
+import hashlib
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -9,10 +10,12 @@ import pytest
 
 from common.storage import s3_connections, s3_requests
 from common.storage.interface import ObjectTooLarge, StorageError
+from common.storage.parts import Part, Parts
 from common.storage.s3 import S3Storage
 from common.storage.s3_options import S3Options
 from private_servers.s3 import MotoS3, RcloneS3, S3Server, SupabaseLikeS3
 from private_servers.supabase_like import LARGEST_OBJECT
+from private_servers.swift import SwiftS3
 from tests.contract.storage_servers import (
     BUCKET,
     MIB,
@@ -153,6 +156,30 @@ async def test_an_object_larger_than_the_server_takes_is_refused_with_the_limit(
 
         assert await storage.open_uploads() == []
     assert SENTENCE.fullmatch(str(told.value))
+
+
+async def test_a_small_object_is_signed_by_the_sha256_of_its_row_and_read_once(
+    swift: SwiftS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, taken = content(MIB), 0
+    read = Part.read
+
+    def counted(part: Part, size: int | None = -1) -> bytes:
+        nonlocal taken
+        taken += len(found := read(part, size))
+        return found
+
+    monkeypatch.setattr(Part, "read", counted)
+    async with open_on(swift, f"s3://{BUCKET}/signed") as storage:
+        await storage.put("true.mp3", chunks(data), content_type="audio/mpeg")
+        assert taken == len(data)
+
+        # What is not what the row would say is refused by a server that checks.
+        monkeypatch.setattr(Parts, "sha256", hashlib.sha256(b"other bytes").hexdigest())
+        with pytest.raises(StorageError, match="BadDigest"):
+            await storage.put("other.mp3", chunks(data), content_type="audio/mpeg")
+        with pytest.raises(FileNotFoundError):
+            await storage.head("other.mp3")
 
 
 async def test_a_server_that_is_not_there_is_told_of(rclone: RcloneS3, unused_port: int) -> None:
