@@ -40,11 +40,9 @@ class Batch:
 class Spool:
     """See above; made by `open_spool`."""
 
-    def __init__(
-        self, folder: SpoolFolder, own: SpoolFile | None, thread: ThreadPoolExecutor, limit: int, clock: Clock
-    ) -> None:
+    def __init__(self, folder: SpoolFolder, thread: ThreadPoolExecutor, limit: int, clock: Clock) -> None:
         self._folder = folder
-        self._own = own  # none until the disk has taken one.
+        self._own: SpoolFile | None = None  # until the disk has taken one.
         self._adopted: list[SpoolFile] = []
         self._thread = thread
         self._limit = limit
@@ -52,9 +50,17 @@ class Spool:
         self._unwritten: dict[asyncio.Future[None], tuple[str, Wire]] = {}  # by what their senders wait for.
         self._writer: asyncio.Task[None] | None = None
         self._promised = 0  # bytes of those that are not yet counted in the file.
-        self._failing = own is None
+        self._failing = False
         self._replacing = asyncio.Lock()
         self._filled = asyncio.Event()
+
+    async def open(self) -> None:
+        """Make our file; a disk that is full or fails may take it later. Raises `SpoolUnusable`."""
+        try:
+            await self._own_file()
+        except SpoolDiskFails as error:
+            self._failing = True
+            structlog.get_logger().error("spool_failing", reason=str(error))
 
     @property
     def events(self) -> int:
@@ -125,9 +131,9 @@ class Spool:
         self._adopted += await self._call(self._folder.adopt)
         try:
             if self._failing:
-                await self._probe(await self._own_file())
+                await self._with_own(lambda own: own.probe())
                 self._failing = False
-        except SpoolUnusable as error:
+        except (SpoolDamaged, SpoolUnusable) as error:
             structlog.get_logger().warning("spool_failing", reason=str(error))
         self._note_filled()
 
@@ -160,12 +166,7 @@ class Spool:
     async def _commit(self, wires: Sequence[tuple[str, Wire]]) -> SpoolUnusable | None:
         now = self._now()
         try:
-            own = await self._own_file()
-            try:
-                await self._call(own.append, wires, now)
-            except SpoolDamaged:
-                await self._replace(own)
-                await self._call((await self._own_file()).append, wires, now)
+            await self._with_own(lambda own: own.append(wires, now))
         except (SpoolDamaged, SpoolUnusable) as error:
             structlog.get_logger().error("spool_failing", reason=str(error))
             return SpoolUnusable(str(error))
@@ -178,11 +179,14 @@ class Spool:
                 self._own = await self._call(self._folder.create)
             return self._own
 
-    async def _probe(self, own: SpoolFile) -> None:
+    async def _with_own(self, work: Callable[[SpoolFile], None]) -> None:
+        """Work with our file; when it is found damaged, once more with the new one that takes its place."""
+        own = await self._own_file()
         try:
-            await self._call(own.probe)
+            await self._call(work, own)
         except SpoolDamaged:
             await self._replace(own)
+            await self._call(work, await self._own_file())
 
     async def _replace(self, damaged: SpoolFile) -> None:
         """Set a damaged file aside, and have a new one when it was ours; once, whoever else finds it damaged."""
@@ -219,13 +223,8 @@ async def open_spool(folder: Path, limit: int, clock: Clock) -> AsyncIterator[Sp
     On a disk that is full or fails it is there all the same, and takes nothing until the disk does.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="spool") as thread:
-        owned = SpoolFolder(folder)
-        try:
-            own = await asyncio.get_running_loop().run_in_executor(thread, owned.create)
-        except SpoolDiskFails as error:
-            structlog.get_logger().error("spool_failing", reason=str(error))
-            own = None
-        spool = Spool(owned, own, thread, limit, clock)
+        spool = Spool(SpoolFolder(folder), thread, limit, clock)
+        await spool.open()
         SPOOL_EVENTS.set_function(lambda: spool.events)
         SPOOL_OLDEST_SECONDS.set_function(lambda: spool.oldest_seconds)
         try:
