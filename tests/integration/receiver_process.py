@@ -167,6 +167,15 @@ async def receiving(
     assert process.returncode in {0, -signal.SIGKILL}
 
 
+async def leave_in_spool(rabbitmq: RabbitMQ, spool: Path, numbers: range) -> None:
+    """Let a receiver spool these events while the broker is stopped, and kill it; the broker is there again."""
+    await asyncio.to_thread(rabbitmq.shut_down)
+    async with receiving(rabbitmq, spool) as receiver:
+        await receiver.post_all(numbers)
+        receiver.process.kill()
+    await asyncio.to_thread(rabbitmq.start)
+
+
 async def connected(receiver: Receiver) -> None:
     while "broker_connected" not in receiver.events():  # noqa: ASYNC110 - it happens in another process
         await asyncio.sleep(0.02)

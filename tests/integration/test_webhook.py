@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,17 @@ from typing import Any
 import pytest
 
 from private_servers.rabbitmq import RabbitMQ
-from tests.integration.receiver_process import IN_TIME, PATH, QUEUE, TOKEN, Takes, connected, event, receiving
+from tests.integration.receiver_process import (
+    IN_TIME,
+    PATH,
+    QUEUE,
+    TOKEN,
+    Takes,
+    connected,
+    event,
+    leave_in_spool,
+    receiving,
+)
 
 #: How many messages the broker was handed and has not confirmed.
 UNCONFIRMED = 'ringvault_messages_published_total{outcome="unconfirmed",queue="insights.received"}'
@@ -95,11 +104,7 @@ async def test_two_hundred_events_at_once_are_answered_while_the_broker_is_froze
 async def test_after_sigkill_the_next_receiver_delivers_what_was_answered(
     rabbitmq: RabbitMQ, spool: Path, arrived: Callable[[set[int]], Awaitable[None]]
 ) -> None:
-    await asyncio.to_thread(rabbitmq.shut_down)
-    async with receiving(rabbitmq, spool) as receiver:
-        await receiver.post_all(range(50))
-        os.kill(receiver.process.pid, signal.SIGKILL)
-    await asyncio.to_thread(rabbitmq.start)
+    await leave_in_spool(rabbitmq, spool, range(50))
 
     async with receiving(rabbitmq, spool):
         await arrived(set(range(50)))

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +12,17 @@ import pytest
 
 from private_servers.rabbitmq import RabbitMQ
 from services.webhook.body import BODY_LIMIT
-from tests.integration.receiver_process import IN_TIME, PATH, QUEUE, TOKEN, Takes, connected, event, receiving
+from tests.integration.receiver_process import (
+    IN_TIME,
+    PATH,
+    QUEUE,
+    TOKEN,
+    Takes,
+    connected,
+    event,
+    leave_in_spool,
+    receiving,
+)
 
 HANDSHAKE = (
     b"POST /api/rc/webhook HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
@@ -167,11 +175,7 @@ async def test_what_a_killed_receiver_left_on_a_disk_that_is_full_now_is_deliver
     rabbitmq: RabbitMQ, spool: Path, arrived: Callable[[set[int]], Awaitable[None]], eventually: Any
 ) -> None:
     # Given events that a receiver has spooled before it was killed
-    await asyncio.to_thread(rabbitmq.shut_down)
-    async with receiving(rabbitmq, spool) as receiver:
-        await receiver.post_all(range(3))
-        os.kill(receiver.process.pid, signal.SIGKILL)
-    await asyncio.to_thread(rabbitmq.start)
+    await leave_in_spool(rabbitmq, spool, range(3))
 
     # When one starts while the disk is full, then it delivers them
     async with receiving(rabbitmq, spool, on_full_disk=True) as receiver:

@@ -454,7 +454,7 @@ async def test_a_spool_on_a_full_disk_opens_and_takes_events_as_soon_as_there_is
     # Given events that a process left, and a disk that has become full
     async with open_one() as spool:
         await put(spool, b"left")
-    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
+    monkeypatch.setattr(SpoolFolder, "create", disk_full)
 
     async with open_one() as spool:
         # Then nothing is taken, and what was left is found
@@ -481,10 +481,7 @@ async def test_all_who_want_the_file_that_a_full_disk_refused_make_one_together(
     open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a spool without a file, and a disk that has room again
-    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
-    async with open_one() as spool:
-        monkeypatch.undo()
-
+    async with opened_on_full_disk(open_one, monkeypatch) as spool:
         # When all come before any file work is done
         async with hung_disk(spool):
             all_of_them = asyncio.gather(spool.look_after(), spool.look_after(), put(spool, b"1"), put(spool, b"2"))
@@ -501,12 +498,9 @@ async def test_the_end_waits_for_the_file_that_is_being_made_for_somebody_who_ga
     open_one: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a spool without a file, and a disk that has room again, but hangs
-    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
-    async with open_one() as spool:
-        monkeypatch.undo()
-        async with hung_disk(spool):
-            # When somebody has come and given up, and the process ends
-            await give_up(spool, b"in hand")
+    async with opened_on_full_disk(open_one, monkeypatch) as spool, hung_disk(spool):
+        # When somebody has come and given up, and the process ends
+        await give_up(spool, b"in hand")
 
     # Then the event is written, and its file left to the next
     [file] = SpoolFolder(tmp_path / "spool").adopt()
@@ -517,7 +511,7 @@ async def test_the_end_waits_for_the_file_that_is_being_made_for_somebody_who_ga
 async def test_a_spool_on_a_full_disk_without_events_has_an_empty_batch(
     open_one: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_folder.SpoolFolder, "create", disk_full)
+    monkeypatch.setattr(SpoolFolder, "create", disk_full)
     async with open_one() as spool:
         batch = await spool.oldest(10)
         await spool.remove(batch, [])
@@ -526,6 +520,15 @@ async def test_a_spool_on_a_full_disk_without_events_has_an_empty_batch(
 
 def disk_full(_folder: SpoolFolder) -> None:
     raise SpoolDiskFails("database or disk is full")
+
+
+@asynccontextmanager
+async def opened_on_full_disk(open_one: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Spool]:
+    """A spool that a full disk refused its file; the disk has room again."""
+    monkeypatch.setattr(SpoolFolder, "create", disk_full)
+    async with open_one() as spool:
+        monkeypatch.undo()
+        yield spool
 
 
 async def test_a_folder_that_cannot_be_made_is_said_in_words(tmp_path: Path, clock: Any) -> None:
