@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from common.database.pool import Connection
+from common.database.pool import Connection, Pool
 from common.database.statements import statements
 
 
@@ -30,12 +30,22 @@ class Entry:
     made_at: datetime | None = None
 
 
-async def journal(connection: Connection, entries: Sequence[Entry], applied_at: datetime) -> set[bytes]:
-    """Journal what is not there yet, and return the digests of those. May run twice: then it returns nothing."""
-    sql = statements("insight_events")
+async def ensure_partitions(pool: Pool, entries: Sequence[Entry]) -> None:
+    """Make sure of the partitions of the months in which these arrived. May run twice, also at the same time.
+
+    Outside the transaction that journals them: whoever makes one is waited for by all who need it.
+    """
     days = [entry.received_at.astimezone(UTC) for entry in entries]
     for month in {day.replace(day=1, hour=0, minute=0, second=0, microsecond=0) for day in days}:
-        await connection.execute(sql["ensure_partition"], month)
+        await pool.execute(statements("insight_events")["ensure_partition"], month)
+
+
+async def journal(connection: Connection, entries: Sequence[Entry], applied_at: datetime) -> set[bytes]:
+    """Journal what is not there yet, and return the digests of those. May run twice: then it returns nothing.
+
+    Their partitions must be there: see `ensure_partitions`.
+    """
+    sql = statements("insight_events")
     unique = {entry.digest: entry for entry in entries}
     rows = await connection.fetch(sql["remember"], list(unique), [entry.received_at for entry in unique.values()])
     fresh = [unique[row["digest"]] for row in rows]

@@ -6,7 +6,7 @@ import asyncpg
 import structlog
 
 from common.clock import Clock
-from common.database.insight_events import Entry, journal
+from common.database.insight_events import Entry, ensure_partitions, journal
 from common.database.pool import DatabaseAway, Pool
 from common.database.recordings import Said, bring_forward, merge_sayings
 from common.messages import InsightsReceived
@@ -36,6 +36,7 @@ async def handle(pool: Pool, clock: Clock, messages: Sequence[InsightsReceived],
 async def _write(pool: Pool, clock: Clock, events: Sequence[Understood]) -> None:
     entries: list[Entry] = [event.entry for event in events]
     now = clock.now()
+    await ensure_partitions(pool, entries)
     async with pool.transaction() as connection:
         fresh = await journal(connection, entries, now)
         for account_id in {entry.account_id for entry in entries}:

@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from common.clock import Clock
-from common.database.insight_events import Entry, journal
+from common.database.insight_events import Entry, ensure_partitions, journal
 from common.database.pool import DatabaseAway, Pool
 from common.database.recordings import Said, merge_sayings
 from common.database.statements import statements
@@ -176,6 +176,7 @@ async def _keep(work: Fetching, row: asyncpg.Record, answer: Answer) -> tuple[Ou
         made_at=time_of(saying.modified),
     )
     sql = statements("recordings_insights")
+    await ensure_partitions(work.pool, [entry])
     async with work.pool.transaction() as connection:
         await work.leadership.prove(connection)
         before = await connection.fetchrow(sql["state"], account_id, *key)

@@ -92,6 +92,18 @@ async def test_two_processes_may_make_the_same_partition(pool: Pool, handle_even
     assert len(await rows(pool, "insight_events")) == 8
 
 
+async def test_an_event_of_a_new_month_never_waits_for_whoever_reads_the_journal(
+    pool: Pool, handle_events: Callable[..., Any]
+) -> None:
+    await handle_events(received(event()))
+    async with pool.transaction() as backup:
+        assert await backup.fetchval("SELECT count(*) FROM insight_events") == 1
+
+        await handle_events(received(event(title="later"), NOW + timedelta(days=40)))
+
+    assert len(await rows(pool, "insight_events")) == 2
+
+
 async def test_a_bad_event_never_harms_its_batch(pool: Pool, handle_events: Callable[..., Any]) -> None:
     await handle_events(received(event()), received(b"\xff"), received(event({"Transcript": ["\x00"]})))
 
