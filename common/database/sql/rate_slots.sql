@@ -102,10 +102,10 @@ FROM rate_groups g JOIN rate_slots s USING (owner_id, app, rate_group)
 WHERE g.owner_id = ANY($1::text[]) AND g.app = $2 AND g.rate_group = $3 AND s.slot <= g.slots;
 
 -- name: stop_waiting
--- Forget a waiter, and those of processes that are gone.
-DELETE FROM rate_waiters WHERE waiter = $1 OR waiter IN (
-    SELECT waiter FROM rate_waiters
-    WHERE until < clock_timestamp() - interval '1 minute'
+-- Forget a waiter, and those of processes that are gone; what somebody else holds is left to him.
+DELETE FROM rate_waiters WHERE (waiter, owner_id) IN (
+    SELECT waiter, owner_id FROM rate_waiters
+    WHERE waiter = $1 OR until < clock_timestamp() - interval '1 minute'
     FOR UPDATE SKIP LOCKED
 );
 
