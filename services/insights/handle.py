@@ -39,7 +39,7 @@ async def _write(pool: Pool, clock: Clock, events: Sequence[Understood]) -> None
     await ensure_partitions(pool, entries)
     async with pool.transaction() as connection:
         fresh = await journal(connection, entries, now)
-        for account_id in {entry.account_id for entry in entries}:
+        for account_id in sorted({entry.account_id for entry in entries}):
             said = [
                 Said((event.insights.domain, event.insights.source_record_id), event.insights.saying)
                 for event in events

@@ -9,7 +9,8 @@ FROM recordings
 WHERE account_id = $1 AND domain = $2 AND source_record_id = ANY($3::text[]);
 
 -- name: try_again
--- failed → pending: RingCentral still lists it, so the schedule begins anew.
+-- failed → pending: RingCentral still lists it, so the schedule begins anew. The caller has locked these rows, as it has
+-- merged what was listed.
 UPDATE recordings
 SET audio_state = 'pending', audio_attempts = 0, audio_due_at = $4, audio_announced_at = NULL, audio_priority = $5,
     updated_at = $4

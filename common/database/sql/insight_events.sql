@@ -37,10 +37,18 @@ WHERE received_at >= $1 AND received_at < $2 AND (domain = $3 OR domain IS NULL 
 
 -- name: understand
 -- Events that could not be understood, or not be applied, when they came, and are now. What was archived stays archived.
+WITH understood AS MATERIALIZED (
+    SELECT n.*
+    FROM unnest(
+        $1::bytea[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]
+    ) AS n (digest, received_at, body, uuid, domain, source_record_id, applied_at, error)
+    JOIN insight_events e ON e.digest = n.digest AND e.received_at = n.received_at
+    WHERE (e.domain, e.source_record_id, e.error) IS DISTINCT FROM (n.domain, n.source_record_id, n.error)
+    ORDER BY e.received_at, e.digest
+    FOR UPDATE OF e
+)
 UPDATE insight_events e
 SET body = n.body::jsonb, uuid = n.uuid, domain = n.domain, source_record_id = n.source_record_id,
     applied_at = n.applied_at, error = n.error
-FROM unnest($1::bytea[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
-    AS n (digest, received_at, body, uuid, domain, source_record_id, applied_at, error)
-WHERE e.digest = n.digest AND e.received_at = n.received_at
-    AND (e.domain, e.source_record_id, e.error) IS DISTINCT FROM (n.domain, n.source_record_id, n.error);
+FROM understood n
+WHERE e.digest = n.digest AND e.received_at = n.received_at;

@@ -28,9 +28,19 @@ RETURNING number;
 
 -- name: mark
 -- These events of a day are in a piece.
-UPDATE insight_events
+WITH written AS MATERIALIZED (
+    SELECT received_at, digest
+    FROM insight_events
+    WHERE account_id = $1 AND received_at >= $2 AND received_at < $3 AND digest = ANY($4::bytea[])
+        AND archived_at IS NULL
+    ORDER BY received_at, digest
+    FOR UPDATE
+)
+UPDATE insight_events e
 SET archived_at = $5
-WHERE account_id = $1 AND received_at >= $2 AND received_at < $3 AND digest = ANY($4::bytea[]) AND archived_at IS NULL;
+FROM written
+WHERE e.received_at = written.received_at AND e.digest = written.digest
+    AND e.received_at >= $2 AND e.received_at < $3;
 
 -- name: forgettable_day
 -- The oldest day before this one that still has events in Postgres which are in a piece, and could be asked for again:
@@ -47,6 +57,15 @@ SELECT object, bytes FROM journal_archives WHERE account_id = $1 AND day = $2 OR
 
 -- name: forget
 -- Delete a day's events of those domains that are in a piece. Their digests stay, so that a late copy is known.
-DELETE FROM insight_events
-WHERE account_id = $1 AND received_at >= $2 AND received_at < $3 AND archived_at IS NOT NULL
-    AND domain IN ('pbx', 'rcv');
+WITH forgotten AS MATERIALIZED (
+    SELECT received_at, digest
+    FROM insight_events
+    WHERE account_id = $1 AND received_at >= $2 AND received_at < $3 AND archived_at IS NOT NULL
+        AND domain IN ('pbx', 'rcv')
+    ORDER BY received_at, digest
+    FOR UPDATE
+)
+DELETE FROM insight_events e
+USING forgotten
+WHERE e.received_at = forgotten.received_at AND e.digest = forgotten.digest
+    AND e.received_at >= $2 AND e.received_at < $3;

@@ -1,3 +1,6 @@
+-- Whoever writes several rows locks them in the order of their keys, so that no two wait for each other: the order in
+-- which an UPDATE comes upon its rows is that of its plan.
+
 -- name: ensure
 -- Make sure that rows exist for these keys, so that they can be locked.
 INSERT INTO recordings (account_id, domain, source_record_id, first_seen_at, updated_at)
@@ -112,6 +115,7 @@ RETURNING r.domain, r.source_record_id, due.rank, due.place;
 
 -- name: bring_forward
 -- Insights came: RingCentral has the audio as well, so what waits to be tried again is due now, unless it is in hand.
+-- The caller has locked these rows, as it has merged those insights.
 UPDATE recordings
 SET audio_due_at = $4, audio_ahead = true
 WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
@@ -120,10 +124,18 @@ WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2
 
 -- name: withdraw
 -- Take back announcements that the broker did not confirm.
-UPDATE recordings
+WITH announced AS MATERIALIZED (
+    SELECT domain, source_record_id
+    FROM recordings
+    WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+        AND audio_state IN ('pending', 'quarantined')
+    ORDER BY domain, source_record_id
+    FOR UPDATE
+)
+UPDATE recordings r
 SET audio_announced_at = NULL
-WHERE account_id = $1 AND (domain, source_record_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
-    AND audio_state IN ('pending', 'quarantined');
+FROM announced
+WHERE r.account_id = $1 AND r.domain = announced.domain AND r.source_record_id = announced.source_record_id;
 
 -- name: count_announced
 -- Rows whose announcement is young and whose job was not tried since.
@@ -241,8 +253,16 @@ RETURNING source_record_id;
 
 -- name: make_due
 -- Rows that wait for one of these reasons, which is mended now: due at once.
-UPDATE recordings
+WITH mended AS MATERIALIZED (
+    SELECT domain, source_record_id
+    FROM recordings
+    WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_due_at > $3
+        AND audio_reason = ANY($2::text[])
+    ORDER BY domain, source_record_id
+    FOR UPDATE
+)
+UPDATE recordings r
 SET audio_due_at = $3, audio_announced_at = NULL
-WHERE account_id = $1 AND audio_state IN ('pending', 'quarantined') AND audio_due_at > $3
-    AND audio_reason = ANY($2::text[])
-RETURNING source_record_id;
+FROM mended
+WHERE r.account_id = $1 AND r.domain = mended.domain AND r.source_record_id = mended.source_record_id
+RETURNING r.source_record_id;

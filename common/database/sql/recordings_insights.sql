@@ -25,11 +25,19 @@ LIMIT $3;
 
 -- name: plan
 -- When the insights of these are asked for, if they are still what they were when that was decided.
+WITH planned AS MATERIALIZED (
+    SELECT r.domain, r.source_record_id, n.due_at
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n (domain, source_record_id, state, due_at)
+    JOIN recordings r
+        ON r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.source_record_id
+    WHERE r.insights_state = n.state AND r.insights_due_at IS NULL
+    ORDER BY r.domain, r.source_record_id
+    FOR UPDATE OF r
+)
 UPDATE recordings r
-SET insights_due_at = n.due_at
-FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n (domain, source_record_id, state, due_at)
-WHERE r.account_id = $1 AND r.domain = n.domain AND r.source_record_id = n.source_record_id
-    AND r.insights_state = n.state AND r.insights_due_at IS NULL;
+SET insights_due_at = planned.due_at
+FROM planned
+WHERE r.account_id = $1 AND r.domain = planned.domain AND r.source_record_id = planned.source_record_id;
 
 -- name: due
 -- What is asked for now: what fell due last goes first, so that live calls pass a backlog.
@@ -74,15 +82,24 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND insights_sta
 
 -- name: explain
 -- Why none of what is due is asked for.
-UPDATE recordings
-SET insights_reason = $3
-WHERE account_id = $1 AND (domain, source_record_id) IN (
+WITH due AS MATERIALIZED (
     SELECT domain, source_record_id
     FROM recordings
     WHERE account_id = $1 AND insights_state IN ('absent', 'partial') AND insights_due_at <= $2
         AND insights_reason IS DISTINCT FROM $3
     LIMIT $4
-);
+), unexplained AS MATERIALIZED (
+    SELECT r.domain, r.source_record_id
+    FROM due JOIN recordings r
+        ON r.account_id = $1 AND r.domain = due.domain AND r.source_record_id = due.source_record_id
+    WHERE r.insights_state IN ('absent', 'partial') AND r.insights_due_at <= $2
+    ORDER BY r.domain, r.source_record_id
+    FOR UPDATE OF r
+)
+UPDATE recordings r
+SET insights_reason = $3
+FROM unexplained
+WHERE r.account_id = $1 AND r.domain = unexplained.domain AND r.source_record_id = unexplained.source_record_id;
 
 -- name: fall_due
 -- So many recordings of a dark interval that lack insights are asked for at once, the first ones first: how many were found,
@@ -94,12 +111,18 @@ WITH dark AS MATERIALIZED (
         AND audio_state <> 'erased' AND insights_due_at IS DISTINCT FROM $4
     ORDER BY started_at
     LIMIT $5
+), falling AS MATERIALIZED (
+    SELECT r.domain, r.source_record_id
+    FROM dark JOIN recordings r
+        ON r.account_id = $1 AND r.domain = dark.domain AND r.source_record_id = dark.source_record_id
+    WHERE r.insights_state IN ('absent', 'partial') AND r.audio_state <> 'erased'
+    ORDER BY r.domain, r.source_record_id
+    FOR UPDATE OF r
 ), fell AS (
     UPDATE recordings r
     SET insights_due_at = $4
-    FROM dark
-    WHERE r.account_id = $1 AND r.domain = dark.domain AND r.source_record_id = dark.source_record_id
-        AND r.insights_state IN ('absent', 'partial') AND r.audio_state <> 'erased'
+    FROM falling
+    WHERE r.account_id = $1 AND r.domain = falling.domain AND r.source_record_id = falling.source_record_id
     RETURNING r.source_record_id
 )
 SELECT count(*) AS found, (SELECT count(*) FROM fell) AS due, max(started_at) AS until FROM dark;

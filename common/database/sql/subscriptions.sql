@@ -20,7 +20,7 @@ UPDATE subscriptions SET seen_live_at = $2 WHERE subscription_id = $1;
 -- name: fall_silent
 -- RingCentral had insights of two recordings for so long, as answers have told, or of one for a day, and no event has come
 -- since, of whatever recording: the subscription counts as dead, from the last event on. Insights that were there before
--- the subscription say nothing, and neither do answers that came before the last event.
+-- the subscription say nothing, and neither do answers that came before the last event. Only the leader comes here.
 WITH last_event AS MATERIALIZED (
     SELECT coalesce(max(received_at), '-infinity') AS at
     FROM (
