@@ -55,7 +55,7 @@ def _call_log(ids: list[str], now: datetime) -> list[Measured]:
         Measured("reading: find", readings["find"], (ACCOUNT, "recent", None, None)),
         Measured("reading: known calls", readings["known_calls"], (ACCOUNT, calls)),
         Measured("reading: known recordings", readings["known_recordings"], (ACCOUNT, "pbx", ids)),
-        Measured("reading: try again", readings["try_again"], (ACCOUNT, "pbx", ids[:_GIVEN_UP], now, 2)),
+        Measured("reading: try again", readings["try_again"], (ACCOUNT, "pbx", ids[:_GIVEN_UP], now, 2, ["failed"])),
         Measured("backfill: how far", readings["waiting"], month, report=True),
         Measured("backfill: bytes a second", readings["bytes_per_second"], (ACCOUNT,)),
     ]

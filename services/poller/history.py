@@ -8,7 +8,7 @@ and noted then. So whoever goes on after a crash reads one window again at most,
 | `call_unseen` | no poll told of its call: the poller was away for long, or RingCentral's answer left it out |
 | `recording_late` | its call was known without it: it was added, and no poll told of the change |
 | `row_lost` | its call was known with it, but its row is not there: it was deleted, or could not be written |
-| `given_up` | its schedule was used up, and RingCentral still lists it: it is tried once more |
+| `given_up` | its schedule was used up, or it was unavailable, and is still listed: it is tried once more |
 """
 
 from collections import Counter
@@ -31,6 +31,16 @@ from common.telemetry.health import Progress, unwatched
 
 #: Start times that one window spans.
 A_WINDOW: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """How what is missing is healed."""
+
+    #: Of the requests, and of fetching audio.
+    priority: Priority
+    #: Cells of the ledger whose audio is tried once more, as RingCentral still lists the recording.
+    given_up: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +76,16 @@ async def read_window(
     pool: Pool,
     clock: Clock,
     window: Window,
-    priority: Priority,
+    healing: Healing,
     progress: Progress = unwatched,
 ) -> Found:
-    """All calls that began in a window → rows; `priority` is that of the requests, and of fetching what was missing.
+    """All calls that began in a window → rows. May run twice, and beside polls.
 
-    May run twice, and beside polls. Raises the client's errors, and `DatabaseAway`.
+    Raises the client's errors, and `DatabaseAway`.
     """
     found = Found()
-    async for calls in _pages(client, window, priority):
-        found += await _write(client.account_id, pool, calls, clock.now(), priority)
+    async for calls in _pages(client, window, healing.priority):
+        found += await _write(client.account_id, pool, calls, clock.now(), healing)
         progress()
     return found
 
@@ -92,16 +102,14 @@ async def _pages(client: RingCentral, window: Window, priority: Priority) -> Asy
         number, more = number + 1, page.more and bool(page.calls)
 
 
-async def _write(account_id: str, pool: Pool, calls: Sequence[Call], now: datetime, priority: Priority) -> Found:
+async def _write(account_id: str, pool: Pool, calls: Sequence[Call], now: datetime, healing: Healing) -> Found:
     try:
-        return await _write_together(account_id, pool, calls, now, priority)
+        return await _write_together(account_id, pool, calls, now, healing)
     except asyncpg.PostgresError:
-        return await _write_singly(account_id, pool, calls, now, priority)
+        return await _write_singly(account_id, pool, calls, now, healing)
 
 
-async def _write_together(
-    account_id: str, pool: Pool, calls: Sequence[Call], now: datetime, priority: Priority
-) -> Found:
+async def _write_together(account_id: str, pool: Pool, calls: Sequence[Call], now: datetime, healing: Healing) -> Found:
     recordings = sorted({recording for call in calls for recording in call.recordings})
     async with pool.transaction() as connection:
         known = {
@@ -110,41 +118,51 @@ async def _write_together(
                 statements("call_log_readings")["known_calls"], account_id, [call.call_log_id for call in calls]
             )
         }
-        states = {
-            row["source_record_id"]: row["audio_state"]
+        cells = {
+            row["source_record_id"]: row["audio_cell"]
             for row in await connection.fetch(
                 statements("call_log_readings")["known_recordings"], account_id, DOMAIN, recordings
             )
         }
-        await write_calls(connection, account_id, calls, now, priority=priority)
-        given_up = [recording for recording, state in states.items() if state == "failed"]
+        await write_calls(connection, account_id, calls, now, priority=healing.priority)
         await connection.execute(
-            statements("call_log_readings")["try_again"], account_id, DOMAIN, given_up, now, int(priority)
+            statements("call_log_readings")["try_again"],
+            account_id,
+            DOMAIN,
+            [recording for recording, cell in cells.items() if cell in healing.given_up],
+            now,
+            int(healing.priority),
+            healing.given_up,
         )
     healed = Counter(
-        why for call in calls for recording in call.recordings if (why := _why(call, recording, known, states))
+        why
+        for call in calls
+        for recording in call.recordings
+        if (why := _why(call, recording, known, cells, healing.given_up))
     )
     return Found(len(calls), len(recordings), sum(call.call_log_id not in known for call in calls), dict(healed))
 
 
-def _why(call: Call, recording: str, known: Mapping[str, bool], states: Mapping[str, str]) -> str | None:
+def _why(
+    call: Call, recording: str, known: Mapping[str, bool], cells: Mapping[str, str], given_up: Sequence[str]
+) -> str | None:
     """Why a recording was missing, or nothing when it was not."""
-    state = states.get(recording)
-    if state == "failed":
+    cell = cells.get(recording)
+    if cell in given_up:
         return "given_up"
-    if state not in {None, "unknown"}:
+    if cell not in {None, "unknown"}:
         return None
     if call.call_log_id not in known:
         return "call_unseen"
-    return "row_lost" if known[call.call_log_id] and state is None else "recording_late"
+    return "row_lost" if known[call.call_log_id] and cell is None else "recording_late"
 
 
-async def _write_singly(account_id: str, pool: Pool, calls: Sequence[Call], now: datetime, priority: Priority) -> Found:
+async def _write_singly(account_id: str, pool: Pool, calls: Sequence[Call], now: datetime, healing: Healing) -> Found:
     """Postgres refuses something on the page: write what it takes, and go on; one record never stops the others."""
     found = Found()
     for call in calls:
         try:
-            found += await _write_together(account_id, pool, [call], now, priority)
+            found += await _write_together(account_id, pool, [call], now, healing)
         except asyncpg.PostgresError:
             log = structlog.get_logger()
             log.exception("call_log_record_refused", call_log_id=call.call_log_id[:64])

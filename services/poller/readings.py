@@ -1,9 +1,9 @@
 """Readings of the call log that a row keeps track of: which span, how far it was read, and what was missing in it."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import asyncpg
 import structlog
@@ -11,21 +11,28 @@ import structlog
 from common.clock import Clock
 from common.database.pool import Pool
 from common.database.statements import statements
+from common.loss_clock import SOON
 from common.ringcentral.budget import Priority
+from common.ringcentral.call_log import Window
 from common.ringcentral.client import RingCentral
 from common.telemetry.health import Progress, unwatched
 from common.telemetry.metrics import RECORDINGS_HEALED
-from services.poller.history import Found, read_window, windows_between
+from services.poller.history import Found, Healing, read_window, windows_between
 
 Kind = Literal["recent", "all", "asked", "backfill"]
 
+#: A 404 does not prove that there is nothing: a user of a restricted role has got it in place of a 403 (facts 1.4).
+_NOT_THERE: Final = "unavailable: nothing_there"
 #: What goes before what: a person who asks and the daily reading fetch after live work, the others only when nothing
-#: else is waiting.
-PRIORITY: dict[Kind, Priority] = {
-    "asked": Priority.RECONCILE,
-    "recent": Priority.RECONCILE,
-    "all": Priority.BACKFILL,
-    "backfill": Priority.BACKFILL,
+#: else is waiting. What was not there costs two more requests each time, so each month is enough. A person who asks may
+#: know better than the row: that a permission is granted, or that a clock or a retention was wrong.
+HEALING: Final[dict[Kind, Healing]] = {
+    "asked": Healing(
+        Priority.RECONCILE, ("failed", _NOT_THERE, "unavailable: no_permission", "unavailable: retention_ended")
+    ),
+    "recent": Healing(Priority.RECONCILE, ("failed",)),
+    "all": Healing(Priority.BACKFILL, ("failed", _NOT_THERE)),
+    "backfill": Healing(Priority.BACKFILL, ("failed",)),
 }
 
 
@@ -72,9 +79,8 @@ async def go_on(
 
     Whoever is broken off goes on with the window in hand. May run twice. Raises the client's errors and `DatabaseAway`.
     """
-    priority = PRIORITY[reading.kind]
     for window in windows_between(reading.read_until, reading.ends):
-        found = await read_window(client, pool, clock, window, priority, progress)
+        found = await read_window(client, pool, clock, window, _healing(reading, window), progress)
         told = (found.calls, found.recordings, found.new_calls, dict(found.healed))
         note = statements("call_log_readings")["note"]
         await pool.execute(note, reading.reading_id, window.end, clock.now(), *told)
@@ -84,6 +90,13 @@ async def go_on(
             log = structlog.get_logger()
             log.warning("recordings_healed", kind=reading.kind, since=window.begin.isoformat(), **found.healed)
         yield found
+
+
+def _healing(reading: Reading, window: Window) -> Healing:
+    """What is soon lost is not taken for missing again by itself: a person would be called for it each month."""
+    healing = HEALING[reading.kind]
+    soon_lost = reading.kind == "all" and window.begin < reading.begins + SOON
+    return replace(healing, given_up=("failed",)) if soon_lost else healing
 
 
 def _reading(kind: Kind, row: asyncpg.Record) -> Reading:

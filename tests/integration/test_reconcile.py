@@ -11,6 +11,7 @@ from common.database.pool import Pool
 from common.ringcentral.client import RingCentral, open_ringcentral
 from common.ringcentral.errors import RingCentralError
 from demo.simulated_account import settings_for
+from services.downloader.schedule import why_unavailable
 from services.poller.leadership import Leadership
 from services.poller.poll import poll
 from services.poller.readings import begin_reading, go_on, last_reading
@@ -108,6 +109,59 @@ async def test_a_reading_that_a_clock_ahead_has_begun_is_left(
     assert await reconcile(client, pool, clock, SCHEDULE)  # the first of its windows
 
     assert await reconcile_all(A_DAY) == 7
+
+
+async def test_what_was_unavailable_is_tried_once_more_while_it_is_listed(
+    client: RingCentral,
+    pool: Pool,
+    leadership: Leadership,
+    reconcile_all: Callable[[timedelta], Awaitable[int]],
+) -> None:
+    await poll(client, pool, SystemClock(), leadership)
+    missing, refused, too_old, *_ = sorted(await known(pool))
+    given_up = {missing, refused, too_old}
+    await give_up(pool, missing, 2 * A_DAY, "404 (CMN-102)")
+    await give_up(pool, refused, 92 * A_DAY, "403 (CMN-408), no permission")
+    await give_up(pool, too_old, 92 * A_DAY, "404 (CMN-102)")
+
+    await reconcile_all(A_DAY)
+    after_a_day = await known(pool) & given_up
+    await reconcile_all(30 * A_DAY)
+    after_a_month = await known(pool) & given_up
+    await ask(client, pool)
+
+    assert (after_a_day, after_a_month) == (set(), {missing})
+    assert await known(pool) & given_up == given_up
+    assert await healed(pool) == {"given_up": 3}
+
+
+async def test_what_was_not_there_and_is_soon_lost_calls_nobody_each_month(
+    client: RingCentral, pool: Pool, leadership: Leadership, reconcile_all: Callable[[timedelta], Awaitable[int]]
+) -> None:
+    await poll(client, pool, SystemClock(), leadership)
+    missing, *_ = sorted(await known(pool))
+    await give_up(pool, missing, 2 * A_DAY, "404 (CMN-102)")
+
+    await reconcile_all(89 * A_DAY)
+
+    assert missing not in await known(pool)
+
+
+async def give_up(pool: Pool, recording: str, age: timedelta, reason: str) -> None:
+    await pool.execute(
+        "UPDATE recordings SET audio_state = 'unavailable', audio_reason = $2, audio_attempts = 2, audio_due_at = NULL"
+        " WHERE source_record_id = $1",
+        recording,
+        why_unavailable(age, SCHEDULE.retention, reason),
+    )
+
+
+async def ask(client: RingCentral, pool: Pool) -> None:
+    """What `ringvault reconcile` does for the last two days."""
+    now = SystemClock().now()
+    reading = await begin_reading(pool, client.account_id, "asked", now - 2 * A_DAY, now, now)
+    async for _ in go_on(client, pool, SystemClock(), reading):
+        pass
 
 
 async def test_rows_that_were_lost_and_recordings_that_came_late_are_told_apart(

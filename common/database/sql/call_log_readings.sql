@@ -3,18 +3,18 @@
 SELECT call_log_id, has_recording FROM calls WHERE account_id = $1 AND call_log_id = ANY($2::text[]);
 
 -- name: known_recordings
--- Which of these recordings have a row, and how far their audio is.
-SELECT source_record_id, audio_state
+-- Which of these recordings have a row, and the cell of the ledger that their audio is in.
+SELECT source_record_id, audio_cell
 FROM recordings
 WHERE account_id = $1 AND domain = $2 AND source_record_id = ANY($3::text[]);
 
 -- name: try_again
--- failed → pending: RingCentral still lists it, so the schedule begins anew. The caller has locked these rows, as it has
--- merged what was listed.
+-- failed or unavailable → pending: RingCentral still lists it, so the schedule begins anew. The caller has locked these
+-- rows, as it has merged what was listed.
 UPDATE recordings
 SET audio_state = 'pending', audio_attempts = 0, audio_due_at = $4, audio_announced_at = NULL, audio_priority = $5,
     updated_at = $4
-WHERE account_id = $1 AND domain = $2 AND source_record_id = ANY($3::text[]) AND audio_state = 'failed'
+WHERE account_id = $1 AND domain = $2 AND source_record_id = ANY($3::text[]) AND audio_cell = ANY($6::text[])
     AND audio_content_uri IS NOT NULL;
 
 -- name: find
