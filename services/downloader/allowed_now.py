@@ -11,7 +11,7 @@ from common.ringcentral.hosts import refusals_of
 
 
 async def make_due_what_is_allowed_now(pool: Pool, clock: Clock, account_id: str, media_hosts: Sequence[str]) -> None:
-    """Whoever extends the setting starts the downloader again, and should not have to wait for an hour after that.
+    """Whoever extends the setting starts the downloader again, and should not have to wait after that.
 
     May run twice, also at the same time. Rows whose host is still foreign stay as they are: a redirect to it costs a
     heavy request each time. When the database is away just now, the rows fall due by themselves.

@@ -31,20 +31,25 @@ from common.telemetry.metrics import DOWNLOAD_SECONDS, DOWNLOADS
 from services.downloader.attempt import Arrived, Downloads, attempt
 from services.downloader.claim import Claim, ClaimLost, count_unclaimed_failure, take_claim
 from services.downloader.permission_gate import PermissionMissing
-from services.downloader.schedule import Kind, counted, next_step, next_step_when_missing, why_unavailable
+from services.downloader.schedule import (
+    Kind,
+    counted,
+    next_step,
+    next_step_when_missing,
+    next_step_when_refused,
+    why_unavailable,
+)
 from services.downloader.storage_gate import StorageAway
 
 #: When a job is due again that got no slot (others had them: soon), whose storage is away (the gate knows more then),
-#: or that waits for a person to mend a credential, to grant a permission or to allow a host (then the start makes it
-#: due, see `allowed_now`): uncounted, so that mending it heals the row whenever that is.
+#: or that waits for a person to mend a credential or to grant a permission to all: uncounted, so that mending it heals
+#: the row whenever that is.
 _POSTPONED: Final[dict[type[Exception], timedelta]] = {
     NoBudget: timedelta(seconds=5),
     StorageAway: timedelta(minutes=1),
     CredentialRefused: timedelta(minutes=1),
     Unauthenticated: timedelta(minutes=1),
-    Forbidden: timedelta(hours=1),
     PermissionMissing: timedelta(hours=1),
-    ForeignHost: timedelta(hours=1),
 }
 _UNCOUNTED: Final[tuple[type[Exception], ...]] = (Throttled, *_POSTPONED)
 #: Seconds to say on the row that work is handed back while the process stops.
@@ -130,6 +135,8 @@ async def _attempt(downloads: Downloads, claim: Claim, work: Work) -> None:
         arrived = await attempt(downloads, claim, work)
     except _UNCOUNTED as reason:
         await _postpone(downloads, claim, reason)
+    except (Forbidden, ForeignHost) as reason:
+        await _wait_for_a_person(downloads, claim, reason)
     except (Missing, Rejected) as reason:
         await _record_refusal(downloads, claim, reason)
     except RingCentralError as reason:
@@ -162,8 +169,25 @@ async def _record(downloads: Downloads, claim: Claim, arrived: Arrived, seconds:
 async def _postpone(downloads: Downloads, claim: Claim, reason: Exception) -> None:
     pause = timedelta(seconds=reason.retry_after) if isinstance(reason, Throttled) else _POSTPONED[type(reason)]
     await claim.hand_back(downloads.clock.now() + pause, None if isinstance(reason, NoBudget) else str(reason))
+    _tell_postponed(reason)
+
+
+def _tell_postponed(reason: Exception) -> None:
     DOWNLOADS.labels("postponed", type(reason).__name__).inc()
     structlog.get_logger().info("download_postponed", reason=str(reason))
+
+
+async def _wait_for_a_person(downloads: Downloads, claim: Claim, error: Forbidden | ForeignHost) -> None:
+    """Who must grant a permission, or allow a host (see `allowed_now`): uncounted, as long as RingCentral has it."""
+    reason, kept = str(error), downloads.retention.longest_kept
+    again = claim.quarantined or claim.reason == reason
+    step = next_step_when_refused(claim.age, kept, before_as_well=again)
+    if step is None:
+        await claim.give_up(why_unavailable(claim.age, kept, reason), "unavailable", claim.failures)
+        _tell_failure(error, reason, claim.attempts + 1, None)
+    else:
+        await claim.hand_back(downloads.clock.now() + step, reason)
+        _tell_postponed(error)
 
 
 async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | Rejected) -> None:

@@ -1,9 +1,9 @@
 """The gate for a permission: after RingCentral has named one that is missing, it is asked for audio once an hour.
 
-Each refusal costs a heavy request, of ten a minute, and a thousand rows would each ask hourly until a person grants it.
-A refusal that names no permission may be that of one recording, and shuts nothing. So may one that names it, of a
-user who may hear others: only those of some recordings in a row shut it. One that was refused alike before says nothing
-of others, neither in that row nor as a probe: those of one extension fall due together, every hour.
+Each refusal costs a heavy request, of ten a minute, and a thousand rows would each ask, again and again, until a person
+grants it. A refusal that names no permission may be that of one recording, and shuts nothing. So may one that names it,
+of a user who may hear others: only those of some recordings in a row shut it. One that was refused alike before says
+nothing of others, neither in that row nor as a probe: those of one extension fall due together.
 """
 
 import time

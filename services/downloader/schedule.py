@@ -20,9 +20,11 @@ forward takes no step, as it was made ahead of its time.
 What our storage finds too large is tried each day for ten days: a person must raise its limit, and others go on.
 
 Uncounted, so that no wait ends in `failed`: throttled (when RingCentral says), no budget, a credential, permission or
-host that a person must mend, and a storage that is away. Nothing there more than a day after the call is asked for once
-more, hours later, and is `unavailable` then; at once when the call is older than RingCentral keeps anything, when all
-was tried, or when something is kept in quarantine, where it stays.
+host that a person must mend, and a storage that is away. What is refused for want of a permission, or for its host, is
+asked for hourly, and daily when it was refused so before and its call is older than a day; it is `unavailable` when
+RingCentral keeps it no longer. Nothing there more than a day after the call is asked for once more, hours later, and is
+`unavailable` then; at once when the call is older than RingCentral keeps anything, when all was tried, or when
+something is kept in quarantine, where it stays.
 
 RingCentral's own archiver retries after 5 min, 20 min, 1 h, 3 h and 24 h (facts 9).
 """
@@ -91,6 +93,11 @@ STEPS: Final[dict[Kind, tuple[int, ...]]] = {
 _READY_WITHIN: Final = timedelta(days=1)
 #: Until what is not there by then is asked for the last time: long enough for a hitch of theirs to pass.
 _ONCE_MORE: Final = timedelta(hours=6)
+#: Until what was refused is asked for again: a person must act meanwhile.
+_REFUSED: Final = timedelta(hours=1)
+#: The same while nobody does: all that was refused in ninety days is asked for again and again, and 600 requests an
+#: hour are the whole budget of a user (facts 6).
+_REFUSED_AGAIN: Final = timedelta(days=1)
 #: After what RingCentral keeps is over: for its clean-up.
 _CLEANED_UP: Final = timedelta(days=1)
 
@@ -118,6 +125,16 @@ def next_step_when_missing(failures: int, age: timedelta, kept: timedelta, *, be
     if age <= _READY_WITHIN:
         return step
     return None if age > kept + _CLEANED_UP or before_as_well or step is None else _ONCE_MORE
+
+
+def next_step_when_refused(age: timedelta, kept: timedelta, *, before_as_well: bool) -> timedelta | None:
+    """The same when it is refused for want of a permission, or for its host.
+
+    `before_as_well` says that it was refused so before, or that what there is is kept.
+    """
+    if age > kept + _CLEANED_UP:
+        return None
+    return _REFUSED_AGAIN if before_as_well and age > _READY_WITHIN else _REFUSED
 
 
 def why_unavailable(age: timedelta, kept: timedelta, reason: str) -> str:

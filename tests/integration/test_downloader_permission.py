@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.downloader import permission_gate
-from tests.integration.download_bench import DownloadBench
+from tests.integration.download_bench import DownloadBench, Row
 
 
 def permit(bench: DownloadBench, *, permitted: bool) -> None:
@@ -171,3 +171,36 @@ async def test_what_no_user_may_hear_is_believed_of_a_recording_that_was_refused
         await bench.take_again(one)
 
     assert bench.asked() == 2
+
+
+async def test_what_is_refused_again_and_again_is_asked_for_daily_until_it_is_kept_no_longer(
+    bench: DownloadBench,
+) -> None:
+    young, old, quarantined, gone = [await bench.order(began=timedelta(days=days)) for days in (0, 3, 3, 92)]
+    bench.fault("truncated")
+    assert (await bench.take(quarantined))["audio_state"] == "quarantined"
+    permit(bench, permitted=False)
+    first = {one: due_in(await bench.take(one)) for one in (young, old)}
+
+    again = {one: await bench.take_again(one) for one in (young, old, quarantined)}
+    never = await bench.take(gone)
+
+    assert {*first.values()} == {timedelta(hours=1)}
+    assert {one: due_in(row) for one, row in again.items()} == {
+        young: timedelta(hours=1),
+        old: timedelta(days=1),
+        quarantined: timedelta(days=1),
+    }
+    assert [row["audio_attempts"] for row in again.values()] == [0, 0, 1]
+    assert never["audio_cell"] == "unavailable: no_permission"
+    assert never["audio_reason"].endswith("the call is older than the 90 days that RingCentral keeps recordings")
+
+    # When the permission is granted
+    permit(bench, permitted=True)
+
+    assert (await bench.take_again(old))["audio_state"] == "stored"
+
+
+def due_in(row: Row) -> timedelta:
+    """To the minute."""
+    return timedelta(minutes=round((row["audio_due_at"] - datetime.now(UTC)) / timedelta(minutes=1)))

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.ringcentral.budget import DEFAULT_RATE
-from services.downloader.schedule import STEPS, Kind, counted, next_step, next_step_when_missing, why_unavailable
+from services.downloader.schedule import (
+    STEPS,
+    Kind,
+    counted,
+    next_step,
+    next_step_when_missing,
+    next_step_when_refused,
+    why_unavailable,
+)
 from services.poller.announce import AHEAD, LEAST, MOST, grows_old_after, window_size
 from services.poller.missed_calls import STEPS as LOOKS
 from services.poller.missed_calls import next_look
@@ -72,6 +80,20 @@ def test_what_is_missing_long_after_the_call_costs_two_requests() -> None:
         why_unavailable(old, KEPT, "nothing there")
         == "nothing there, 3 d 0 h after the call: it was deleted, or never made"
     )
+
+
+@given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=400)), st.booleans())
+def test_what_is_refused_is_asked_for_hourly_then_daily_for_as_long_as_it_is_kept(
+    age: timedelta, before_as_well: bool
+) -> None:
+    step = next_step_when_refused(age, KEPT, before_as_well=before_as_well)
+
+    if age > KEPT + timedelta(days=1):
+        assert step is None
+    elif age <= timedelta(days=1) or not before_as_well:
+        assert step == timedelta(hours=1)
+    else:
+        assert step == timedelta(days=1)
 
 
 def test_what_is_missing_although_other_things_went_wrong_before_is_asked_for_once_more() -> None:

@@ -241,7 +241,7 @@ WHERE account_id = $1 AND domain = $2 AND source_record_id = $3 AND audio_claim 
 RETURNING source_record_id;
 
 -- name: hand_back
--- An attempt did not take place (no budget, or stopping): due again, uncounted. What is quarantined keeps its own reason.
+-- An attempt did not take place (no budget, refused, or stopping): due again, uncounted. What is quarantined keeps its own reason.
 -- One that is put off for a reason is not ahead of its time any more.
 UPDATE recordings
 SET audio_due_at = $5, audio_announced_at = NULL, audio_claim = NULL, audio_claimed_until = NULL,
