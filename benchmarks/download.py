@@ -2,7 +2,7 @@
 
 | part | shows | limit |
 |---|---|---|
-| speed | goodput of both for 200 x 5 MB and 3 x 500 MB, over a line of one gigabit a second | 1.00 of rclone's |
+| speed | goodput of both for 200 x 5 MB and 3 x 500 MB, over a line (`--line`: a gigabit a second) | 1.00 of rclone's |
 | cores | the same without that line, where source, S3 server and who copies share the cores | none: CPU decides |
 | memory | the downloader's peak with four streams of 500 MB at once | 160 MB |
 | cuts | bytes sent for each byte needed while every tenth connection is cut at a random byte | 1.05 |
@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 
 from benchmarks.download_answers import GOOD, bad_answers, open_bench
-from benchmarks.download_speed import LIMIT_MB, WASTE, Load, Speed, compare
+from benchmarks.download_speed import LIMIT_MB, LINE, WASTE, Load, Speed, compare
 from benchmarks.memory import peak_mb
 from demo.pipeline import Pipeline, wait_for
 
@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--part", choices=list(parts), action="append", help="only this part; may be given again")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the speed, of which the median counts")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the bytes, for a quick look (default 1)")
+    parser.add_argument("--line", type=int, default=LINE, help=f"megabits a second of the line (default {LINE})")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     failed = []
@@ -64,7 +65,7 @@ def main() -> int:
 def _speed(options: argparse.Namespace) -> bool:
     with _pipeline() as pipeline:
         speed = Speed(pipeline)
-        speed.put_on_a_line()
+        speed.put_on_a_line(options.line)
         return _compare(speed, options)
 
 

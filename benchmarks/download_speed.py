@@ -1,8 +1,8 @@
 """How fast the downloader is beside `rclone copyurl`: same source, same S3 server, same run, ample budget.
 
-The speed is compared over a line of one gigabit a second, which both are to fill: then the network is the limit, and
-not who copies. Without it, CPU decides on one machine, because the source and the S3 server share its cores with
-whoever copies; what those two use is printed, too.
+The speed is compared over a line, of one gigabit a second unless told otherwise, which both are to fill: then the
+network is the limit, and not who copies. Without it, CPU decides on one machine, because the source and the S3 server
+share its cores with whoever copies; what those two use is printed, too.
 """
 
 import json
@@ -31,8 +31,10 @@ WITHIN: Final = 900.0
 LIMIT_MB: Final = 160
 #: A downloader that is as fast as rclone; the noise of a shared machine is not forgiven, a third digit is not told.
 GOODPUT: Final = 1.0
-#: Bytes a second of a line of a gigabit, for all connections together; seconds to the first byte, as over a continent.
-LINE: Final = 125_000_000
+#: Megabits a second of the line, for all connections together, unless told otherwise: where source, servers and
+#: downloader share cores that are too slow for it, these are the limit, and a narrower line shows more.
+LINE: Final = 1000
+#: Seconds to the first byte, as over a continent.
 FIRST_BYTE: Final = 0.03
 #: The part of the line that rclone must fill, or the line was not the limit, and nothing is shown.
 FILLED: Final = 0.9
@@ -67,11 +69,11 @@ class Speed:
         pipeline.ask_simulator("/simulator/limits", {"heavy": SLOTS, "light": SLOTS})
         pipeline.start("webhook")
 
-    def put_on_a_line(self) -> None:
-        """From now on `LINE` is between the source and both."""
-        self.line = LINE
+    def put_on_a_line(self, megabits: int) -> None:
+        """From now on a line of so many megabits a second is between the source and both."""
+        self.line = megabits * 125_000
         slow = {"endpoint": "recording.content", "kind": "slow", "times": 1_000_000, "together": True}
-        self.pipeline.ask_simulator("/simulator/faults", {**slow, "bytes_per_second": LINE, "seconds": FIRST_BYTE})
+        self.pipeline.ask_simulator("/simulator/faults", {**slow, "bytes_per_second": self.line, "seconds": FIRST_BYTE})
 
     def cpu_of_servers(self) -> float:
         """CPU seconds of the source and the S3 server so far."""
