@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -183,8 +183,7 @@ async def _wait_for_a_person(downloads: Downloads, claim: Claim, error: Forbidde
     again = claim.quarantined or claim.reason == reason
     step = next_step_when_refused(claim.age, kept, before_as_well=again)
     if step is None:
-        await claim.give_up(why_unavailable(claim.age, kept, reason), "unavailable", claim.failures)
-        _tell_failure(error, reason, claim.attempts + 1, None)
+        await _record_unavailable(downloads, claim, error, claim.failures)
     else:
         await claim.hand_back(downloads.clock.now() + step, reason)
         _tell_postponed(error)
@@ -195,16 +194,25 @@ async def _record_refusal(downloads: Downloads, claim: Claim, error: Missing | R
     if isinstance(error, Rejected) and error.status != 410:
         await _record_failure(downloads, claim, "source_failed", error, str(error))
         return
-    attempts, reason, age = claim.attempts + 1, str(error), claim.age
-    kept, again = downloads.retention.longest_kept, claim.reason == reason and not claim.ahead
+    reason, kept = str(error), downloads.retention.longest_kept
+    again = claim.quarantined or (claim.reason == reason and not claim.ahead)
     failures = counted(claim.failures, "not_ready", ahead=claim.ahead)
-    step = next_step_when_missing(failures["not_ready"], age, kept, before_as_well=claim.quarantined or again)
+    step = next_step_when_missing(failures["not_ready"], claim.age, kept, before_as_well=again)
     if step is None or isinstance(error, Rejected):
-        await claim.give_up(why_unavailable(age, kept, reason), "unavailable", failures)
-        _tell_failure(error, reason, attempts, None)
+        await _record_unavailable(downloads, claim, error, failures)
     else:
         await claim.retry_later(reason, downloads.clock.now() + step, failures)
-        _tell_failure(error, reason, attempts, step)
+        _tell_failure(error, reason, claim.attempts + 1, step)
+
+
+async def _record_unavailable(
+    downloads: Downloads, claim: Claim, error: RingCentralError, failures: Mapping[str, int]
+) -> None:
+    """RingCentral will never give it."""
+    reason = str(error)
+    why = why_unavailable(claim.age, downloads.retention.longest_kept, reason)
+    await claim.give_up(why, "unavailable", failures)
+    _tell_failure(error, reason, claim.attempts + 1, None)
 
 
 async def _record_storage_failure(downloads: Downloads, claim: Claim, error: StorageError) -> None:

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 import httpx
@@ -123,6 +124,23 @@ def eventually() -> Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
     async def wait(holds: Callable[[], Awaitable[object]]) -> None:
         while not await holds():  # noqa: ASYNC110 - any fact, also one of another process
             await asyncio.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture
+def until_it_waits(
+    pool: Pool, eventually: Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
+) -> Callable[["asyncio.Future[Any]"], Awaitable[None]]:
+    """Wait until a statement of the test's database waits for a lock; fail when the task that runs it ends instead."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def wait(task: "asyncio.Future[Any]") -> None:
+        async def waits() -> bool:
+            assert not task.done(), task.result()
+            return bool(await pool.fetchval(waiting))
+
+        await eventually(waits)
 
     return wait
 

@@ -16,7 +16,7 @@ from common.telemetry.health import Work
 from services.insights.handle import handle
 from tests.clocks import StandingClock
 
-Eventually = Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
+UntilItWaits = Callable[["asyncio.Future[None]"], Awaitable[None]]
 
 NOW: Final = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
@@ -41,17 +41,6 @@ INSERT INTO insight_events (digest, account_id, raw, received_at, domain, archiv
 SELECT id::bytea, '42', '', $2, 'pbx', $3
 FROM unnest($1::text[]) AS id
 """
-WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-async def until_it_waits(writing: "asyncio.Future[None]", pool: Pool, eventually: Eventually) -> None:
-    """For a lock; it fails when the writer ends instead."""
-
-    async def waits() -> bool:
-        assert not writing.done(), writing.result()
-        return bool(await pool.fetchval(WAITING))
-
-    await eventually(waits)
 
 
 async def write(pool: Pool, join: str, file: str, name: str, *values: object) -> None:
@@ -63,14 +52,14 @@ async def write(pool: Pool, join: str, file: str, name: str, *values: object) ->
 
 
 async def locked_before_c(
-    pool: Pool, eventually: Eventually, table: str, key: str, join: str, statement: tuple[Any, ...]
+    pool: Pool, until_it_waits: UntilItWaits, table: str, key: str, join: str, statement: tuple[Any, ...]
 ) -> list[str]:
     """Which rows a statement has locked already when it waits for `c`, which somebody else holds."""
     await pool.execute(f"ANALYZE {table}")
     async with pool.transaction() as somebody:
         await somebody.execute(f"SELECT FROM {table} WHERE {key} = 'c' FOR UPDATE")
         writing = asyncio.ensure_future(write(pool, join, *statement))
-        await until_it_waits(writing, pool, eventually)
+        await until_it_waits(writing)
         free = await pool.fetch(f"SELECT {key} FROM {table} FOR UPDATE SKIP LOCKED")  # noqa: S608 - names of this file
     await writing
     names = {one.decode() if isinstance(one, bytes) else one for (one,) in free}
@@ -79,30 +68,23 @@ async def locked_before_c(
 
 @pytest.mark.parametrize("join", JOINS)
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "insights_due_at"),
     [
-        ("recordings", "lock", "42", ["pbx"] * 5, MIXED),
-        ("recordings", "withdraw", "42", ["pbx"] * 5, MIXED),
-        ("recordings", "make_due", "42", ["a foreign host"], NOW),
-        ("recordings_insights", "plan", "42", ["pbx"] * 5, MIXED, ["absent"] * 5, [NOW] * 5),
-        ("recordings_insights", "fall_due", "42", NOW, NOW + HOUR, NOW, 5),
+        (("recordings", "lock", "42", ["pbx"] * 5, MIXED), None),
+        (("recordings", "withdraw", "42", ["pbx"] * 5, MIXED), None),
+        (("recordings", "make_due", "42", ["a foreign host"], NOW), None),
+        (("recordings_insights", "plan", "42", ["pbx"] * 5, MIXED, ["absent"] * 5, [NOW] * 5), None),
+        (("recordings_insights", "fall_due", "42", NOW, NOW + HOUR, NOW, 5), None),
+        (("recordings_insights", "explain", "42", NOW, "a permission is missing", 5), NOW),
     ],
-    ids=lambda statement: statement[1],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )
 async def test_recordings_are_locked_by_their_ids(
-    pool: Pool, statement: tuple[Any, ...], join: str, eventually: Eventually
+    pool: Pool, statement: tuple[Any, ...], insights_due_at: datetime | None, join: str, until_it_waits: UntilItWaits
 ) -> None:
-    await pool.execute(RECORDINGS, MIXED, NOW, None)
+    await pool.execute(RECORDINGS, MIXED, NOW, insights_due_at)
 
-    assert await locked_before_c(pool, eventually, "recordings", "source_record_id", join, statement) == ["a", "b"]
-
-
-@pytest.mark.parametrize("join", JOINS)
-async def test_so_are_those_that_wait_for_a_permission(pool: Pool, join: str, eventually: Eventually) -> None:
-    await pool.execute(RECORDINGS, MIXED, NOW, NOW)
-    statement = ("recordings_insights", "explain", "42", NOW, "a permission is missing", 5)
-
-    assert await locked_before_c(pool, eventually, "recordings", "source_record_id", join, statement) == ["a", "b"]
+    assert await locked_before_c(pool, until_it_waits, "recordings", "source_record_id", join, statement) == ["a", "b"]
 
 
 @pytest.mark.parametrize("join", JOINS)
@@ -116,12 +98,12 @@ async def test_so_are_those_that_wait_for_a_permission(pool: Pool, join: str, ev
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )
 async def test_events_are_locked_by_their_time_and_digest(
-    pool: Pool, statement: tuple[Any, ...], archived_at: datetime | None, join: str, eventually: Eventually
+    pool: Pool, statement: tuple[Any, ...], archived_at: datetime | None, join: str, until_it_waits: UntilItWaits
 ) -> None:
     await pool.execute(statements("insight_events")["ensure_partition"], NOW)
     await pool.execute(EVENTS, MIXED, NOW, archived_at)
 
-    assert await locked_before_c(pool, eventually, "insight_events", "digest", join, statement) == ["a", "b"]
+    assert await locked_before_c(pool, until_it_waits, "insight_events", "digest", join, statement) == ["a", "b"]
 
 
 def event(account_id: str, received_at: datetime) -> InsightsReceived:
@@ -131,7 +113,7 @@ def event(account_id: str, received_at: datetime) -> InsightsReceived:
     return InsightsReceived(raw, account_id, received_at)
 
 
-async def test_a_partition_is_there_before_any_row_is_locked(pool: Pool, eventually: Eventually) -> None:
+async def test_a_partition_is_there_before_any_row_is_locked(pool: Pool, until_it_waits: UntilItWaits) -> None:
     # Given somebody who has an event for a month that nobody has written to, and holds a recording
     late = event("42", NOW + timedelta(days=40))
     await handle(pool, StandingClock(NOW), [event("42", NOW)], Work())
@@ -140,7 +122,7 @@ async def test_a_partition_is_there_before_any_row_is_locked(pool: Pool, eventua
 
         # When another event for it comes, of the same recording
         handling = asyncio.ensure_future(handle(pool, StandingClock(NOW), [late], Work()))
-        await until_it_waits(handling, pool, eventually)
+        await until_it_waits(handling)
 
         # Then the other one needs nothing of what the first holds
         await somebody.execute(statements("insight_events")["ensure_partition"], late.received_at)
@@ -150,19 +132,21 @@ async def test_a_partition_is_there_before_any_row_is_locked(pool: Pool, eventua
     assert await pool.fetchval("SELECT count(*) FROM insight_events") == 3
 
 
-async def test_whoever_waits_for_somebody_elses_partition_finds_it(pool: Pool, eventually: Eventually) -> None:
+async def test_whoever_waits_for_somebody_elses_partition_finds_it(pool: Pool, until_it_waits: UntilItWaits) -> None:
     async with pool.transaction() as somebody:
         await somebody.execute(statements("insight_events")["ensure_partition"], NOW)
 
         handling = asyncio.ensure_future(handle(pool, StandingClock(NOW), [event("42", NOW)], Work()))
-        await until_it_waits(handling, pool, eventually)
+        await until_it_waits(handling)
     await handling
 
     assert await pool.fetchval("SELECT error FROM insight_events") is None
     assert await pool.fetchval("SELECT count(*) FROM recordings") == 1
 
 
-async def test_events_of_several_accounts_are_merged_account_by_account(pool: Pool, eventually: Eventually) -> None:
+async def test_events_of_several_accounts_are_merged_account_by_account(
+    pool: Pool, until_it_waits: UntilItWaits
+) -> None:
     accounts = [str(number) for number in range(40, 48)]
     await handle(pool, StandingClock(NOW), [event(account, NOW) for account in accounts], Work())
     async with pool.transaction() as somebody:
@@ -170,7 +154,7 @@ async def test_events_of_several_accounts_are_merged_account_by_account(pool: Po
 
         again = [event(account, NOW + HOUR) for account in reversed(accounts)]
         handling = asyncio.ensure_future(handle(pool, StandingClock(NOW), again, Work()))
-        await until_it_waits(handling, pool, eventually)
+        await until_it_waits(handling)
         free = await pool.fetch("SELECT account_id FROM recordings FOR UPDATE SKIP LOCKED")
     await handling
 

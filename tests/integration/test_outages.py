@@ -112,20 +112,19 @@ async def test_a_long_one_ends_in_many_transactions_so_that_the_leader_stays(
         assert (outage["ended_at"] is None, outage["recordings_due"]) == (False, 7)
 
 
-async def test_what_is_erased_meanwhile_falls_due_no_more(pool: Pool, eventually: Any) -> None:
+async def test_what_is_erased_meanwhile_falls_due_no_more(pool: Pool, until_it_waits: Any) -> None:
     await pool.execute(
         "INSERT INTO recordings (account_id, domain, source_record_id, started_at, first_seen_at, updated_at)"
         " SELECT '42', 'pbx', '1', n, n, n FROM now() n"
     )
     began, now = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with pool.transaction() as erasing:
         await erasing.execute("UPDATE recordings SET audio_state = 'erased'")
 
         falling = asyncio.create_task(
             pool.fetchrow(statements("recordings_insights")["fall_due"], "42", began, now, now, 5)
         )
-        await eventually(lambda: is_so(lambda: pool.fetchval(waiting), 1))
+        await until_it_waits(falling)
 
     row = await falling
     assert row is not None

@@ -22,7 +22,8 @@ from tests.clocks import ShiftedClock
 #: The company's calls lie in the past, some hours back, and a minute's budget is there again after a fifth of a second.
 COMPANY = SimulatorOptions(recordings=20, span=1500, history=12000, elapsed=12000, speed=300, seed=3)
 A_DAY = timedelta(days=1)
-SCHEDULE = Schedule(recent_every=timedelta(days=1), retention=timedelta(days=90))
+KEPT = timedelta(days=90)
+SCHEDULE = Schedule(recent_every=timedelta(days=1), retention=KEPT)
 
 
 @pytest.fixture
@@ -120,9 +121,9 @@ async def test_what_was_unavailable_is_tried_once_more_while_it_is_listed(
     await poll(client, pool, SystemClock(), leadership)
     missing, refused, too_old, *_ = sorted(await known(pool))
     given_up = {missing, refused, too_old}
-    await give_up(pool, missing, 2 * A_DAY, "404 (CMN-102)")
-    await give_up(pool, refused, 92 * A_DAY, "403 (CMN-408), no permission")
-    await give_up(pool, too_old, 92 * A_DAY, "404 (CMN-102)")
+    await give_up(pool, missing, "unavailable", why_unavailable(2 * A_DAY, KEPT, "404 (CMN-102)"))
+    await give_up(pool, refused, "unavailable", why_unavailable(92 * A_DAY, KEPT, "403 (CMN-408), no permission"))
+    await give_up(pool, too_old, "unavailable", why_unavailable(92 * A_DAY, KEPT, "404 (CMN-102)"))
 
     await reconcile_all(A_DAY)
     after_a_day = await known(pool) & given_up
@@ -140,19 +141,20 @@ async def test_what_was_not_there_and_is_soon_lost_calls_nobody_each_month(
 ) -> None:
     await poll(client, pool, SystemClock(), leadership)
     missing, *_ = sorted(await known(pool))
-    await give_up(pool, missing, 2 * A_DAY, "404 (CMN-102)")
+    await give_up(pool, missing, "unavailable", why_unavailable(2 * A_DAY, KEPT, "404 (CMN-102)"))
 
     await reconcile_all(89 * A_DAY)
 
     assert missing not in await known(pool)
 
 
-async def give_up(pool: Pool, recording: str, age: timedelta, reason: str) -> None:
+async def give_up(pool: Pool, recording: str, state: str, reason: str) -> None:
     await pool.execute(
-        "UPDATE recordings SET audio_state = 'unavailable', audio_reason = $2, audio_attempts = 2, audio_due_at = NULL"
+        "UPDATE recordings SET audio_state = $2, audio_reason = $3, audio_attempts = 11, audio_due_at = NULL"
         " WHERE source_record_id = $1",
         recording,
-        why_unavailable(age, SCHEDULE.retention, reason),
+        state,
+        reason,
     )
 
 
@@ -177,11 +179,7 @@ async def test_rows_that_were_lost_and_recordings_that_came_late_are_told_apart(
     await pool.execute(
         "UPDATE calls SET has_recording = false WHERE entry::text LIKE '%' || $1 || '%'", f'"id": "{late}"'
     )
-    await pool.execute(
-        "UPDATE recordings SET audio_state = 'failed', audio_reason = 'why', audio_attempts = 11, audio_due_at = NULL"
-        " WHERE source_record_id = $1",
-        given_up,
-    )
+    await give_up(pool, given_up, "failed", "why")
 
     await reconcile_all(A_DAY)
 
